@@ -1,0 +1,1 @@
+"""Pure models: JAX and Flax, logical axis names, never a mesh, a batch dict or a config file."""

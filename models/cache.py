@@ -1,0 +1,22 @@
+"""The key-value cache of a decoder: what is remembered of the positions already seen."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Int
+
+from models.layers.attention import KeyValues
+
+
+class Cache(NamedTuple):
+    """`layers` holds [Y, B, S, K, H] keys and values; `length_B` how many positions of each row are filled."""
+
+    layers: KeyValues
+    length_B: Int[Array, "B"]
+
+
+def empty(config, *, num_rows: int, max_length: int) -> Cache:
+    """A cache for `num_rows` rows of at most `max_length` positions, in the compute dtype."""
+    shape = (config.num_layers, num_rows, max_length, config.num_kv_heads, config.head_size)
+    zeros = jnp.zeros(shape, config.compute_dtype)
+    return Cache(KeyValues(zeros, zeros), jnp.zeros(num_rows, jnp.int32))

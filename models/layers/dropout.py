@@ -1,0 +1,19 @@
+"""Dropout (Srivastava et al., 2014) whose mask is a pure function of a row's own key, so that no mesh, host count or
+accumulation changes it."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+
+def fold(keys_B: Key[Array, "B"] | None, number) -> Key[Array, "B"] | None:
+    """New row keys for another place: a layer's index, or a site within it. `None`: no dropout."""
+    return None if keys_B is None else jax.vmap(lambda key: jax.random.fold_in(key, number))(keys_B)
+
+
+def dropout(x_BLD: Float[Array, "B L D"], keys_B: Key[Array, "B"] | None, *, rate: float) -> Float[Array, "B L D"]:
+    """Zeroes a share `rate` of the values and scales the others by 1 / (1 - rate)."""
+    if keys_B is None or rate == 0:
+        return x_BLD
+    draw = lambda key: jax.random.bernoulli(key, 1 - rate, x_BLD.shape[1:])
+    return jnp.where(jax.vmap(draw)(keys_B), x_BLD / (1 - rate), jnp.zeros_like(x_BLD))

@@ -1,0 +1,80 @@
+"""What a model needs from a mesh, behind one small Protocol, and its plain form for one device.
+
+A model never sees a mesh. Wherever the way of computing depends on how arrays lie on devices, it asks its `Placement`:
+`train/parallel/placement.py` supplies one for meshes; `ONE_DEVICE` serves without.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from models.layers.attention import Attend, attend
+
+LayerFn = Callable[[Any, Any], tuple[Any, Any]]
+
+
+class Placement(Protocol):
+    """How arrays lie on devices. Shapes are written in the letters of `models/axes.py`."""
+
+    def einsum(self, equation: str, x: Array, weight: Array, *, dtype: Any = None) -> Array:
+        """`jnp.einsum` of an activation with a weight; the weight is gathered first, the sum over devices done after."""
+        ...
+
+    def lookup(self, table_VD: Float[Array, "V D"], ids_BL: Int[Array, "B L"]) -> Float[Array, "B L D"]:
+        """Rows of an embedding table."""
+        ...
+
+    def weight(self, weight: Array, letters: str) -> Array:
+        """A stored weight as it lies when it is used."""
+        ...
+
+    def activation(self, x: Array, letters: str) -> Array:
+        """States how an activation lies."""
+        ...
+
+    @property
+    def attend(self) -> Attend:
+        """Attention over [B, L, K, G, H] queries and [B, S, K, H] keys and values."""
+        ...
+
+    def run_layers(self, layer_fn: LayerFn, carry: Any, stacked: Any, *, loop: str) -> tuple[Any, Any]:
+        """Runs `carry, out = layer_fn(carry, slice)` over the leading axis of `stacked`; the outs come back stacked."""
+        ...
+
+
+def loop_layers(layer_fn: LayerFn, carry: Any, stacked: Any, *, loop: str) -> tuple[Any, Any]:
+    """`loop` is "scan" (compiled once, for TPUs and depth) or "unroll" (faster on CPU)."""
+    if loop == "scan":
+        return jax.lax.scan(layer_fn, carry, stacked)
+    outs = []
+    for index in range(len(jax.tree.leaves(stacked)[0])):
+        carry, out = layer_fn(carry, jax.tree.map(lambda leaf, index=index: leaf[index], stacked))
+        outs.append(out)
+    return carry, jax.tree.map(lambda *leaves: jnp.stack(leaves), *outs)
+
+
+class OneDevice:
+    """The plain form: everything lies on one device, and layers run one after another."""
+
+    attend = staticmethod(attend)
+
+    def einsum(self, equation, x, weight, *, dtype=None):
+        return jnp.einsum(equation, x, weight, preferred_element_type=dtype)
+
+    def lookup(self, table_VD, ids_BL):
+        return table_VD[ids_BL]
+
+    def weight(self, weight, letters):
+        return weight
+
+    def activation(self, x, letters):
+        return x
+
+    def run_layers(self, layer_fn, carry, stacked, *, loop):
+        return loop_layers(layer_fn, carry, stacked, loop=loop)
+
+
+ONE_DEVICE = OneDevice()

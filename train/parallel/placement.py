@@ -1,0 +1,66 @@
+"""What models are handed to compute on a mesh: the mesh form of `models.placement.Placement`.
+
+The axes are Explicit, so every collective stands here: gathering a weight that `fsdp` cut is `jax.reshard`, whose
+transpose scatters the gradient; a sum over `tensor` is an einsum whose output sharding drops the axis.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import PartitionSpec
+
+from models import axes
+from models.layers.attention import attend
+from models.placement import LayerFn, loop_layers
+from train.parallel import rules
+
+REMAT_POLICIES = {
+    "none": None,
+    "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    "full": jax.checkpoint_policies.nothing_saveable,
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Remat:
+    """What the backward pass computes again (config section `remat`): "none", "dots" (all but matmuls), or "full"."""
+
+    policy: str = "none"
+
+    def __post_init__(self):
+        if self.policy not in REMAT_POLICIES:
+            raise ValueError(f"remat.policy: expected one of {', '.join(REMAT_POLICIES)}, got {self.policy!r}")
+
+
+@dataclasses.dataclass(frozen=True)
+class MeshPlacement:
+    """Arrays lie as `rules.USED` says; to be used under `jax.set_mesh` of an Explicit mesh."""
+
+    remat: Remat = Remat()
+    attend = staticmethod(attend)
+
+    def einsum(self, equation: str, x: jax.Array, weight: jax.Array, *, dtype: Any = None) -> jax.Array:
+        inputs, _, output = equation.partition("->")
+        weight = self.weight(weight, inputs.split(",")[1])
+        return jnp.einsum(equation, x, weight, out_sharding=used(output), preferred_element_type=dtype)
+
+    def lookup(self, table_VD: jax.Array, ids_BL: jax.Array) -> jax.Array:
+        return self.weight(table_VD, "VD").at[ids_BL].get(out_sharding=used("BLD"))
+
+    def weight(self, weight: jax.Array, letters: str) -> jax.Array:
+        return jax.reshard(weight, used(letters))
+
+    def activation(self, x: jax.Array, letters: str) -> jax.Array:
+        return jax.reshard(x, used(letters))
+
+    def run_layers(self, layer_fn: LayerFn, carry: Any, stacked: Any, *, loop: str) -> tuple[Any, Any]:
+        if self.remat.policy != "none":
+            layer_fn = jax.checkpoint(layer_fn, policy=REMAT_POLICIES[self.remat.policy])
+        return loop_layers(layer_fn, carry, stacked, loop=loop)
+
+
+def used(letters: str) -> PartitionSpec:
+    """Mesh axes of an activation, or of a weight in use."""
+    return rules.spec(axes.names(letters), rules.USED)
