@@ -18,5 +18,5 @@ class Cache(NamedTuple):
 def empty(config, *, num_rows: int, max_length: int) -> Cache:
     """A cache for `num_rows` rows of at most `max_length` positions, in the compute dtype."""
     shape = (config.num_layers, num_rows, max_length, config.num_kv_heads, config.head_size)
-    zeros = jnp.zeros(shape, config.compute_dtype)
-    return Cache(KeyValues(zeros, zeros), jnp.zeros(num_rows, jnp.int32))
+    zeros = lambda: jnp.zeros(shape, config.compute_dtype)  # two arrays: each is donated
+    return Cache(KeyValues(zeros(), zeros()), jnp.zeros(num_rows, jnp.int32))

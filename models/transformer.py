@@ -37,8 +37,8 @@ class Config:
     model_size: int
     num_heads: int
     num_kv_heads: int
-    head_size: int
     mlp_size: int
+    head_size: int = 0  # 0: model_size / num_heads
     norm: str = "rms"
     norm_epsilon: float = 1e-5
     positions: str = "rope"
@@ -57,9 +57,11 @@ class Config:
     softmax_dtype: str = "float32"
 
     def __post_init__(self):
-        for name in ("num_layers", "model_size", "num_heads", "num_kv_heads", "head_size", "mlp_size"):
+        for name in ("num_layers", "model_size", "num_heads", "num_kv_heads", "mlp_size"):
             if getattr(self, name) < 1:
-                raise ValueError(f"model.{name}: expected at least 1, got {getattr(self, name)}")
+                raise ValueError(
+                    f"model.{name}: expected at least 1, got {getattr(self, name)}; write a positive number"
+                )
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"model.{name}: expected one of {', '.join(known)}, got {getattr(self, name)!r}")
@@ -68,6 +70,13 @@ class Config:
                 f"model.num_kv_heads: expected a divisor of model.num_heads={self.num_heads}, got {self.num_kv_heads}; "
                 f"write one of {[n for n in range(1, self.num_heads + 1) if self.num_heads % n == 0]}"
             )
+        if self.head_size == 0:
+            if self.model_size % self.num_heads:
+                raise ValueError(
+                    f"model.num_heads: expected a divisor of model.model_size={self.model_size}, got {self.num_heads}; "
+                    "write one that divides it, or a model.head_size of its own"
+                )
+            object.__setattr__(self, "head_size", self.model_size // self.num_heads)
         if self.positions == "rope" and self.head_size % 2:
             raise ValueError(f"model.head_size: rotary positions expect an even size, got {self.head_size}")
         if not 0 <= self.dropout < 1:
@@ -126,6 +135,8 @@ class Block(nnx.Module):
 
 class Transformer(nnx.Module):
     """Token ids to logits. Layers are stored stacked, whichever way they run."""
+
+    Config = Config
 
     def __init__(self, config: Config, *, rngs: nnx.Rngs):
         dtype = jnp.dtype(config.param_dtype)

@@ -20,7 +20,17 @@ class Linear(nnx.Module):
     bias ("" for none). Kernels start normal with `std`, biases at zero. Stored in `param_dtype`, used in `dtype`.
     """
 
-    def __init__(self, letters: str, *, sizes: dict[str, int], bias: str, std: float, param_dtype, dtype, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        letters: str,
+        *,
+        sizes: dict[str, int],
+        bias: str,
+        std: float,
+        param_dtype,
+        dtype,
+        rngs: nnx.Rngs,
+    ):
         shape = tuple(sizes[letter] for letter in letters)
         self.letters = letters
         self.bias_letters = bias

@@ -15,7 +15,12 @@ MeshAxes = str | tuple[str, ...] | None
 STORED: dict[str, MeshAxes] = {"vocab": "tensor", "embed": "fsdp", "kv_heads": "tensor", "mlp": "tensor"}
 
 # How activations lie, and weights once they are gathered for use.
-USED: dict[str, MeshAxes] = {"batch": ("data", "fsdp"), "vocab": "tensor", "kv_heads": "tensor", "mlp": "tensor"}
+USED: dict[str, MeshAxes] = {
+    "batch": ("data", "fsdp"),
+    "vocab": "tensor",
+    "kv_heads": "tensor",
+    "mlp": "tensor",
+}
 
 
 def spec(names: tuple[str, ...], rules: Mapping[str, MeshAxes]) -> PartitionSpec:
@@ -65,4 +70,6 @@ def table(abstract: Any) -> str:
         rows.append((name, str(leaf.shape), str(leaf.dtype), partition, f"{shard_bytes:,}"))
     rows.append(("total", "", "", "", f"{total_bytes:,}"))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )

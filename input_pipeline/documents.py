@@ -1,0 +1,61 @@
+"""What a source of text is: documents, each a name and its bytes, read at random by number."""
+
+import functools
+import hashlib
+from typing import Protocol
+
+
+class Source(Protocol):
+    """Documents 0 .. len - 1. Reading one twice gives the same bytes, in any process it is pickled to."""
+
+    def __len__(self) -> int: ...
+
+    def name(self, i: int) -> str:
+        """What the document is called; the same on every machine."""
+
+    def num_bytes(self, i: int) -> int:
+        """The length of document i, without reading it where that can be avoided."""
+
+    def digest(self, i: int) -> bytes:
+        """SHA-256 of document i."""
+
+    def read(self, i: int) -> bytes:
+        """Document i."""
+
+    def fingerprint(self) -> str:
+        """SHA-256, in hex, of the sorted names and contents."""
+
+
+class Documents:
+    """What a source need not write itself: all that follows from `__len__`, `name` and `read`."""
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def name(self, i: int) -> str:
+        raise NotImplementedError
+
+    def read(self, i: int) -> bytes:
+        raise NotImplementedError
+
+    def num_bytes(self, i: int) -> int:
+        return len(self.read(i))
+
+    def digest(self, i: int) -> bytes:
+        return hashlib.sha256(self.read(i)).digest()
+
+    def fingerprint(self) -> str:
+        return self._fingerprint
+
+    @functools.cached_property
+    def _fingerprint(self) -> str:
+        entries = sorted((_encode(self.name(i)), self.digest(i)) for i in range(len(self)))
+        whole = hashlib.sha256()
+        for name, digest in entries:
+            whole.update(b"%d %b %b\n" % (len(name), name, digest))
+        return whole.hexdigest()
+
+
+def _encode(name: str) -> bytes:
+    """The bytes of a name; file names need not be UTF-8."""
+    return name.encode("utf-8", "surrogateescape")

@@ -1,0 +1,146 @@
+"""Batches as a pure function of (seed, position): which host, how many workers and where a run resumed do
+not matter.
+
+Training is an endless sequence of examples: number p is row `shuffle(seed, epoch p // N)[p % N]` of N rows.
+A batch is `batch_size` consecutive examples, and a host makes rows [low, high) of it. So the whole cursor
+of a run is the number of examples that it has consumed.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from input_pipeline import batch, workers
+from input_pipeline.batch import Batch
+from input_pipeline.packing import Rows
+
+# Grain's shuffle works on 32-bit numbers.
+_MAX_ROWS = 2**32 - 1
+_NUM_THREADS = 1
+_BUFFERED_BATCHES = 4
+
+
+class Batches(Iterator[Batch]):
+    """An iterator that ends its threads and processes when it is closed, or left as a context manager."""
+
+    def __init__(self, iterator: Any) -> None:
+        self._iterator = iterator
+
+    def __next__(self) -> Batch:
+        return batch.check(next(self._iterator))
+
+    def close(self) -> None:
+        self._iterator.close()
+
+    def __enter__(self) -> "Batches":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def train_batches(
+    rows: Rows, *, seed: int, batch_size: int, row_range: tuple[int, int], start: int, workers: int
+) -> Batches:
+    """This host's rows of the global batches that begin at example `start`, without end.
+
+    Args:
+      seed: of the shuffle, 0 or more and below 2**32.
+      batch_size: rows of the global batch.
+      row_range: [low, high), this host's rows of each global batch.
+      start: examples consumed so far, by all hosts together.
+      workers: processes that assemble batches; 0 does it in a thread.
+    """
+    import grain
+
+    _check(rows, batch_size=batch_size, row_range=row_range)
+    order = grain.MapDataset.range(len(rows)).seed(seed).shuffle().repeat()
+    return _load(TrainStep(rows, order, batch_size, row_range, start), num_steps=2**40, num_workers=workers)
+
+
+def eval_batches(rows: Rows, *, batch_size: int, row_range: tuple[int, int], workers: int = 0) -> Batches:
+    """This host's rows of the global batches over all rows once, in order; the last batch ends in rows of
+    weight zero.
+    """
+    _check(rows, batch_size=batch_size, row_range=row_range)
+    num_steps = -(-len(rows) // batch_size)
+    return _load(EvalStep(rows, batch_size, row_range), num_steps=num_steps, num_workers=workers)
+
+
+@dataclass(frozen=True)
+class TrainStep:
+    """step -> this host's rows of training batch number `step` after `start`."""
+
+    rows: Rows
+    order: Any  # a grain.MapDataset: position -> row
+    batch_size: int
+    row_range: tuple[int, int]
+    start: int
+
+    def __call__(self, step: int) -> Batch:
+        first = self.start + step * self.batch_size
+        low, high = self.row_range
+        return self.rows.read(np.array([self.order[p] for p in range(first + low, first + high)], np.int64))
+
+
+@dataclass(frozen=True)
+class EvalStep:
+    """step -> this host's rows of evaluation batch number `step`."""
+
+    rows: Rows
+    batch_size: int
+    row_range: tuple[int, int]
+
+    def __call__(self, step: int) -> Batch:
+        low, high = (min(step * self.batch_size + edge, len(self.rows)) for edge in self.row_range)
+        there = self.rows.read(np.arange(low, high))
+        missing = batch.empty_rows(
+            self.row_range[1] - self.row_range[0] - (high - low), seq_len=self.rows.seq_len
+        )
+        return {key: np.concatenate([there[key], missing[key]]) for key in there}
+
+
+def _load(assemble: Callable[[int], Batch], *, num_steps: int, num_workers: int) -> Batches:
+    """Grain runs `assemble` ahead of the consumer, in order."""
+    import grain
+    from absl import flags
+
+    steps = grain.MapDataset.range(num_steps).map(assemble)
+    options = grain.ReadOptions(num_threads=_NUM_THREADS, prefetch_buffer_size=_BUFFERED_BATCHES)
+    dataset = steps.to_iter_dataset(options)
+    if num_workers:
+        if not flags.FLAGS.is_parsed():  # Grain reads its own flags when it starts processes
+            flags.FLAGS.mark_as_parsed()
+        # Grain would pass arrays in shared memory, and leaves those in flight in /dev/shm when it is closed.
+        through_pipes = grain.experimental.DatasetOptions(min_shm_size=sys.maxsize)
+        dataset = grain.experimental.WithOptionsIterDataset(dataset, through_pipes)
+        dataset = dataset.mp_prefetch(
+            grain.MultiprocessingOptions(num_workers=num_workers, per_worker_buffer_size=2),
+            worker_init_fn=_Begin(os.getpid()),
+        )
+    return Batches(iter(dataset))
+
+
+@dataclass(frozen=True)
+class _Begin:
+    """Run in each worker before anything else."""
+
+    parent: int
+
+    def __call__(self, worker: int, num_workers: int) -> None:
+        workers.die_with_parent(self.parent)
+
+
+def _check(rows: Rows, *, batch_size: int, row_range: tuple[int, int]) -> None:
+    low, high = row_range
+    if not 0 <= low < high <= batch_size:
+        raise ValueError(f"row_range: expected 0 <= low < high <= batch_size = {batch_size}, got {row_range}")
+    if not 0 < len(rows) <= _MAX_ROWS:
+        raise ValueError(f"expected 1 to {_MAX_ROWS} rows, got {len(rows)}; write another data.seq_len")

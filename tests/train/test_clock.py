@@ -1,0 +1,125 @@
+"""The clock under a time source that moves only when told."""
+
+import subprocess
+import sys
+
+import pytest
+
+from train.clock import Clock
+
+
+class Time:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self):
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+    def passes(self, seconds: float) -> None:
+        self.seconds += seconds
+
+    def fails_after(self, seconds: float) -> None:
+        self.passes(seconds)
+        raise OSError("disk full")
+
+
+@pytest.fixture
+def time():
+    return Time()
+
+
+def spend(clock, time, **parts_s):
+    for name, seconds in parts_s.items():
+        with clock.part(name):
+            time.passes(seconds)
+
+
+def test_fractions_and_throughput_leave_out_what_is_not_the_step(time):
+    clock = Clock(total_steps=100, now=time)
+    spend(clock, time, compile=50, data=2, eval=7, checkpoint=3)
+    time.passes(6)  # the steps themselves
+    got = clock.report(4, tokens=4000)
+    assert got["train/step_time_s"] == pytest.approx((2 + 6) / 4)
+    assert got["train/tokens_per_s"] == pytest.approx(4000 / (2 + 6))
+    assert got["train/data_wait_fraction"] == pytest.approx(2 / (2 + 6))
+    assert (got["train/eval_s"], got["train/checkpoint_s"], got["train/compile_s"]) == (7, 3, 50)
+
+
+def test_each_report_opens_a_new_window(time):
+    clock = Clock(total_steps=100, now=time)
+    spend(clock, time, data=5, eval=5)
+    time.passes(5)
+    clock.report(1, tokens=10)
+    time.passes(2)
+    got = clock.report(3, tokens=10)
+    assert got["train/step_time_s"] == pytest.approx(1)
+    assert got["train/tokens_per_s"] == pytest.approx(5)
+    assert got["train/data_wait_fraction"] == got["train/eval_s"] == got["train/checkpoint_s"] == 0
+
+
+def test_a_part_is_booked_again_and_again_and_also_when_it_raises(time):
+    clock = Clock(total_steps=10, now=time)
+    spend(clock, time, eval=1)
+    with pytest.raises(OSError, match="disk full"), clock.part("eval"):
+        time.fails_after(2)
+    time.passes(1)
+    assert clock.report(1, tokens=1)["train/eval_s"] == pytest.approx(3)
+
+
+def test_parts_do_not_nest(time):
+    clock = Clock(total_steps=10, now=time)
+    with (
+        pytest.raises(AssertionError, match="'data' inside part 'eval'"),
+        clock.part("eval"),
+        clock.part("data"),
+    ):
+        pass
+
+
+def test_eta_knows_the_resumed_step_and_counts_evaluation_but_not_compiling(time):
+    clock = Clock(total_steps=100, step=60, now=time)
+    spend(clock, time, compile=500, eval=10)
+    time.passes(10)
+    assert clock.report(70, tokens=1)["train/eta_s"] == pytest.approx(20 / 10 * 30)
+    time.passes(40)
+    assert clock.report(90, tokens=1)["train/eta_s"] == pytest.approx(60 / 30 * 10)
+    time.passes(20)
+    assert clock.report(100, tokens=1)["train/eta_s"] == 0
+    assert clock.elapsed_s() == pytest.approx(580)
+
+
+def test_a_report_needs_a_step(time):
+    with pytest.raises(AssertionError, match="no step since the last report"):
+        Clock(total_steps=10, step=5, now=time).report(5, tokens=1)
+
+
+@pytest.mark.parametrize("stats", [None, {"bytes_in_use": 5}])
+def test_a_backend_without_a_peak_reports_none(time, stats):
+    clock = Clock(total_steps=10, now=time, device_stats=lambda: stats)
+    assert "train/device_peak_bytes" not in clock.report(1, tokens=1)
+
+
+def test_memory_of_host_and_device_in_bytes(time):
+    clock = Clock(total_steps=10, now=time, device_stats=lambda: {"peak_bytes_in_use": 123})
+    before = clock.report(1, tokens=1)
+    held = bytearray(64 << 20)
+    held[::4096] = b"x" * len(held[::4096])  # touched, hence resident
+    after = clock.report(2, tokens=1)
+    assert before["train/device_peak_bytes"] == 123
+    assert 16 << 20 < before["train/host_peak_bytes"] < 1 << 40
+    assert after["train/host_peak_bytes"] >= before["train/host_peak_bytes"]
+
+
+def test_real_time_runs_forward():
+    clock = Clock(total_steps=10)
+    with clock.part("data"):
+        sum(range(1000))
+    assert clock.report(1, tokens=1)["train/step_time_s"] > 0
+
+
+def test_imports_are_light():
+    heavy = "import sys, train.clock, train.cadence; print({'jax', 'numpy', 'rich'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

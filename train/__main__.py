@@ -1,0 +1,11 @@
+"""python -m train --config=configs/lm_tiny.py --workdir=runs/a [--config.train.num_steps=100]
+
+Light on purpose: worker processes import this file again.
+"""
+
+import sys
+
+if __name__ == "__main__":
+    from train import session
+
+    sys.exit(session.main(sys.argv[1:]))

@@ -1,0 +1,109 @@
+"""Where a run's seconds and bytes go. Nothing else in train/ reads the time.
+
+The loop's seconds belong to named parts:
+
+    data         waiting for a batch; a share of the step, so it counts towards step time and tokens/s
+    eval         \\
+    checkpoint    > the step stands still: left out of step time and tokens/s, but part of the ETA
+    (others)     /
+    compile      paid once: left out of both
+
+What is in no part is the step itself.
+"""
+
+import resource
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+ALWAYS_SHOWN = ("eval", "checkpoint")  # their columns stand in every report, 0.0 where nothing happened
+
+
+class Clock:
+    """Measures one session of a run, from `step` finished steps towards `total_steps`.
+
+    Args:
+      total_steps: the step at which the run ends.
+      step: finished steps at the start of this session: 0, or those of the checkpoint it resumes.
+      device_stats: memory of one device in bytes, or None where the backend does not say:
+        `jax.local_devices()[0].memory_stats` is such a function.
+      now: seconds from any fixed origin.
+    """
+
+    def __init__(
+        self,
+        *,
+        total_steps: int,
+        step: int = 0,
+        device_stats: Callable[[], Mapping[str, int] | None] = lambda: None,
+        now: Callable[[], float] = time.perf_counter,
+    ):
+        self._now = now
+        self._device_stats = device_stats
+        self._total_steps = total_steps
+        self._start_s = self._window_s = now()
+        self._start_step = self._window_step = step
+        self._parts_s: dict[str, float] = defaultdict(float)  # since the last report
+        self._compile_s = 0.0  # since the start
+        self._open_part = ""
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Books the seconds of the block on `name`. Parts do not nest: a second would be counted twice."""
+        assert not self._open_part, f"part {name!r} inside part {self._open_part!r}"
+        self._open_part, start_s = name, self._now()
+        try:
+            yield
+        finally:
+            self._open_part = ""
+            self._parts_s[name] += self._now() - start_s
+
+    def elapsed_s(self) -> float:
+        """Seconds since this session began."""
+        return self._now() - self._start_s
+
+    def report(self, step: int, *, tokens: int) -> dict[str, float]:
+        """The metrics of the window since the last report, which ends here.
+
+        Args:
+          step: finished steps; more than at the last report.
+          tokens: tokens trained on in the window, by all hosts.
+
+        Returns:
+          `train/step_time_s` and `train/tokens_per_s` without evaluation, checkpoints and compiling;
+          `train/data_wait_fraction` of that same time; `train/eval_s`, `train/checkpoint_s` and the like,
+          seconds of the window; `train/eta_s` to the end of the run; `train/host_peak_bytes` and, where the
+          backend has it, `train/device_peak_bytes`.
+        """
+        assert step > self._window_step, f"no step since the last report: {step} after {self._window_step}"
+        now_s = self._now()
+        parts_s, num_steps = self._parts_s, step - self._window_step
+        data_s = parts_s.pop("data", 0.0)
+        train_s = max(now_s - self._window_s - sum(parts_s.values()), 1e-9)
+        self._compile_s += parts_s.get("compile", 0.0)
+        self._window_s, self._window_step, self._parts_s = now_s, step, defaultdict(float)
+        return {
+            "train/step_time_s": train_s / num_steps,
+            "train/tokens_per_s": tokens / train_s,
+            "train/data_wait_fraction": data_s / train_s,
+            **{f"train/{name}_s": parts_s[name] for name in dict.fromkeys((*ALWAYS_SHOWN, *parts_s))},
+            "train/eta_s": self._eta_s(now_s, step),
+            **self._memory(),
+        }
+
+    def _eta_s(self, now_s: float, step: int) -> float:
+        """Seconds to the last step at this session's mean pace, evaluation and checkpoints included."""
+        spent_s = now_s - self._start_s - self._compile_s
+        return spent_s / (step - self._start_step) * max(self._total_steps - step, 0)
+
+    def _memory(self) -> dict[str, float]:
+        """Peaks since the process began, in bytes; getrusage(2) gives KiB on Linux and bytes on macOS."""
+        unit_bytes = 1 if sys.platform == "darwin" else 1024
+        host_peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit_bytes
+        memory: dict[str, float] = {"train/host_peak_bytes": host_peak_bytes}
+        device = self._device_stats() or {}
+        if "peak_bytes_in_use" in device:
+            memory["train/device_peak_bytes"] = device["peak_bytes_in_use"]
+        return memory

@@ -1,0 +1,100 @@
+"""The command line: `--config=configs/lm_tiny.py:tiny --config.train.num_steps=100 --workdir=runs/a`.
+
+ml_collections parses the overrides. Around it: a `config.json` of a finished run is a config too, every default is written
+out first so that any field can be overridden, and each mistake is one line.
+"""
+
+import importlib.util
+import json
+import pathlib
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from train import fields, spec
+
+
+class UsageError(ValueError):
+    """A mistake of the user's: one line, exit code 2."""
+
+
+def load(path: str) -> dict[str, Any]:
+    """A config from `file.py`, `file.py:argument`, or a workdir's `config.json`.
+
+    Raises:
+      UsageError: there is no such file, or it holds no config.
+    """
+    file, _, argument = path.partition(":")
+    if not pathlib.Path(file).is_file():
+        raise UsageError(f"--config: expected a file, got {file!r}; configs/ has {known_configs()}")
+    if file.endswith(".json"):
+        return json.loads(pathlib.Path(file).read_text())["config"]
+    module_spec = importlib.util.spec_from_file_location("config", file)
+    if module_spec is None or module_spec.loader is None:
+        raise UsageError(f"--config: expected a .py or .json file, got {file!r}")
+    module = importlib.util.module_from_spec(module_spec)
+    sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
+    try:
+        module_spec.loader.exec_module(module)
+    finally:
+        sys.path.pop(0)
+    return module.get_config(argument).to_dict()
+
+
+def known_configs() -> str:
+    folder = pathlib.Path(__file__).parent.parent / "configs"
+    return ", ".join(sorted(f"configs/{file.name}" for file in folder.glob("*.py") if file.stem != "common"))
+
+
+def parse(argv: Sequence[str], **defaults: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """-> (the whole config, the values of the flags named in `defaults`), from arguments without the program's name.
+
+    Raises:
+      UsageError: an unknown flag or field, or a value of another type.
+    """
+    values = flags.FlagValues()
+    flags.DEFINE_string("config", None, "the experiment: file.py, file.py:argument, or config.json", flag_values=values)
+    for name, default in defaults.items():
+        flags.DEFINE_string(name, default, name, flag_values=values)
+    overrides = [argument for argument in argv if argument.lstrip("-").startswith("config.")]
+    others = [argument for argument in argv if argument not in overrides]
+    try:
+        rest = values(["meshwright", *others])[1:]
+    except flags.Error as error:
+        raise UsageError(f"{error}; known flags: --config, --config.section.field, --{', --'.join(defaults)}") from None
+    if rest:
+        raise UsageError(f"expected flags such as --config=configs/lm_tiny.py, got {rest[0]!r}")
+    if values.config is None:
+        raise UsageError(f"--config: expected a file, got none; configs/ has {known_configs()}")
+    config = override(spec.complete(load(values.config)), overrides)
+    return config, {name: getattr(values, name) for name in defaults}
+
+
+def override(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """The config with `--config.a.b=value` arguments applied, each in the type that stands there."""
+    for argument in overrides:
+        check_path(config, argument.lstrip("-").partition("=")[0].removeprefix("config."))
+    values = flags.FlagValues()
+    holder = ConfigDict(config)
+    config_flags.DEFINE_config_dict("config", holder, flag_values=values, sys_argv=["meshwright", *overrides])
+    try:
+        rest = values(["meshwright", *overrides])[1:]
+    except (flags.Error, TypeError, ValueError) as error:
+        raise UsageError(str(error).replace("flag --config.", "").replace("\n", " ")) from None
+    if rest:
+        raise UsageError(f"expected --config.section.field=value, got {rest[0]!r}")
+    return values.config.to_dict()
+
+
+def check_path(config: Mapping[str, Any], path: str) -> None:
+    """Raises a UsageError unless the dotted path leads to a field, naming the nearest one."""
+    place: Any = config
+    for depth, name in enumerate(names := path.split(".")):
+        known = list(place) if isinstance(place, Mapping) else []
+        if name not in known:
+            at = ".".join(["config", *names[:depth]])
+            raise UsageError(f"{at}.{name}: no such field{fields.nearest(name, known)}; {at} has {', '.join(known)}")
+        place = place[name]

@@ -1,0 +1,31 @@
+"""Evaluation: one pass over a split, exact over uneven ends and on any number of hosts."""
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from functools import reduce
+from typing import Any
+
+import jax
+
+from train.objectives.objective import Objective, Sums
+from train.state import State
+from train.step import Batch
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluator:
+    """One named evaluation. Called with parameters, it returns its metrics by name."""
+
+    every: int  # steps; 0: at the last step alone
+    eval_step: Callable[[State, Batch, Any], Sums]
+    batches: Callable[[], Iterable[Batch]]  # one pass; rows of weight zero count nothing
+    objective: Objective
+    constants: Any
+    bytes_per_token: float
+
+    def __call__(self, params: State) -> dict[str, float]:
+        """Sums come from the devices batch by batch and are merged in float64 on the host."""
+        sums = [self.eval_step(params, batch, self.constants) for batch in self.batches()]
+        parts = [self.objective.metrics(part, bytes_per_token=self.bytes_per_token) for part in jax.device_get(sums)]
+        merged = reduce(lambda one, other: {name: one[name].merge(other[name]) for name in one}, parts)
+        return {name: metric.compute() for name, metric in merged.items()}

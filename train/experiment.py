@@ -1,0 +1,216 @@
+"""Assembly: the only file that knows every room. From a checked run to what computes it and what feeds it."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property, partial
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+
+from input_pipeline import batch as batches
+from input_pipeline import cache, loader, packing, sources, splits, token_store, tokenizer
+from input_pipeline.documents import Source
+from input_pipeline.packing import Rows
+from input_pipeline.progress import Progress
+from input_pipeline.tokenizer import Tokenizer
+from train import initialize, optimizer, spec, state
+from train.checkpoint import Checkpoints
+from train.clock import Clock
+from train.evaluate import Evaluator
+from train.guard import StopRequests
+from train.loop import Loop, Plan
+from train.parallel import mesh as meshes
+from train.parallel.placement import MeshPlacement
+from train.state import Definition, State
+from train.step import EvalStep, Step
+from train.writer import Writer
+
+
+@dataclasses.dataclass(frozen=True)
+class Engine:
+    """What computes a run on some devices. It needs neither data nor that the devices are there."""
+
+    run: spec.Run
+    mesh: Mesh
+
+    @cached_property
+    def definition(self) -> Definition:
+        return Definition(self.run.model_class, self.run.model)
+
+    @cached_property
+    def optimizer(self):
+        return optimizer.make(self.run.optimizer, num_steps=self.run.train.num_steps)
+
+    @cached_property
+    def abstract_state(self) -> State:
+        return state.abstract(self.definition, self.optimizer, self.mesh)
+
+    @cached_property
+    def placement(self) -> MeshPlacement:
+        return MeshPlacement(self.run.remat)
+
+    @cached_property
+    def train_step(self):
+        """Jitted: (state, batch, constants) -> (state, Report). The old state's memory is given to the new."""
+        step = Step(
+            self.definition,
+            self.run.objective,
+            self.optimizer,
+            partial(optimizer.learning_rate, self.run.optimizer, num_steps=self.run.train.num_steps),
+            self.placement,
+            self.run.seed,
+            self.run.train.accumulation,
+        )
+        shardings = jax.tree.map(lambda leaf: leaf.sharding, self.abstract_state)
+        return jax.jit(step, donate_argnums=0, out_shardings=(shardings, None))
+
+    @cached_property
+    def eval_step(self):
+        """Jitted: (params, batch, constants) -> Sums."""
+        return jax.jit(EvalStep(self.definition, self.run.objective, self.placement))
+
+    def abstract_batch(self) -> dict[str, jax.ShapeDtypeStruct]:
+        """The global training batch as shapes."""
+        sharding = meshes.batch_sharding(self.mesh)
+        shape = (self.run.train.batch_size, self.run.data.seq_len)
+        return {name: jax.ShapeDtypeStruct(shape, dtype, sharding=sharding) for name, dtype in batches.DTYPES.items()}
+
+    def fresh_state(self) -> State:
+        """The state at step 0. To be called under `jax.set_mesh(engine.mesh)`."""
+        return initialize.fresh(self.definition, self.optimizer, self.abstract_state, self.run.seed)
+
+
+def engine(run: spec.Run, devices: Sequence[jax.Device]) -> Engine:
+    """The engine of a run on these devices.
+
+    Raises:
+      ValueError: the mesh does not fit the devices, or the batch or the model does not fit the mesh.
+    """
+    run.derive(len(devices))
+    built = Engine(run, meshes.make(devices, run.mesh))
+    built.definition.shardings(built.mesh)
+    return built
+
+
+@dataclasses.dataclass(frozen=True)
+class Feed:
+    """What feeds a run: its tokenizer and the rows of each split."""
+
+    tokenizer: Tokenizer
+    rows: dict[str, Rows]
+
+    def bytes_per_token(self, split: str) -> float:
+        """Bytes of source text for each predicted token."""
+        return self.rows[split].num_bytes / self.rows[split].num_tokens
+
+    def cursor(self, examples: int) -> dict[str, Any]:
+        """Where a run stands in its data: what a checkpoint keeps of it."""
+        return {"examples": examples, "fingerprint": self.rows["train"].fingerprint}
+
+    def facts(self) -> dict[str, Any]:
+        """What is known of the data, for `config.json`."""
+        return {
+            f"data.{name}": {
+                "rows": len(rows),
+                "tokens": rows.num_tokens,
+                "bytes": rows.num_bytes,
+                "fingerprint": rows.fingerprint,
+            }
+            for name, rows in self.rows.items()
+        }
+
+    def train_batches(self, engine: Engine, *, start: int) -> Iterator[dict[str, jax.Array]]:
+        """Global batches on the devices, from example `start` on, for ever."""
+        run = engine.run
+        size = run.train.batch_size
+        with loader.train_batches(
+            self.rows["train"],
+            seed=run.seed,
+            batch_size=size,
+            row_range=meshes.local_rows(engine.mesh, size),
+            start=start,
+            workers=run.data.workers,
+        ) as local:
+            yield from map(partial(meshes.place_batch, engine.mesh, batch_size=size), local)
+
+    def eval_batches(self, engine: Engine, evaluation: spec.Evaluation) -> Iterator[dict[str, jax.Array]]:
+        """One pass over a split, the last batch filled up with rows of weight zero."""
+        size = engine.run.eval_batch_size(evaluation)
+        local = loader.eval_batches(
+            self.rows[evaluation.split], batch_size=size, row_range=meshes.local_rows(engine.mesh, size)
+        )
+        yield from map(partial(meshes.place_batch, engine.mesh, batch_size=size), local)
+
+
+def feed(run: spec.Run, *, progress: Progress) -> Feed:
+    """Reads, tokenizes and packs the data, or finds it in the cache.
+
+    Raises:
+      ValueError: files that match nothing, another fingerprint, an empty split.
+    """
+    data = run.data
+    cache_dir = cache.directory(data.cache)
+    source = sources.open_source(data)
+    wanted = {"train"} | {evaluation.split for evaluation in run.eval.values()}
+    parts = {name: splits.split(source, getattr(data, f"{name}_split"), by=data.split_by) for name in sorted(wanted)}
+    text_tokenizer = tokenizer.load(data, train_source=parts["train"], progress=progress)
+
+    def rows(part: Source) -> Rows:
+        store = token_store.build(
+            part,
+            tokenizer=text_tokenizer,
+            cache_dir=cache_dir,
+            workers=data.prepare_workers,
+            progress=progress,
+        )
+        return packing.plan_rows(store, seq_len=data.seq_len, packing=data.packing, cache_dir=cache_dir)
+
+    return Feed(text_tokenizer, {name: rows(part) for name, part in parts.items()})
+
+
+def loop(
+    engine: Engine,
+    feed: Feed,
+    *,
+    config: Mapping[str, Any],
+    writer: Writer,
+    clock: Clock,
+    checkpoints: Checkpoints,
+    stop: StopRequests,
+) -> Loop:
+    """The loop of a run: everything that it needs, put together."""
+    run = engine.run
+    constants: dict[str, Any] = {}  # the frozen inputs of an objective; a language model has none
+    plan = Plan(
+        num_steps=run.train.num_steps,
+        batch_size=run.train.batch_size,
+        tokens_per_step=run.train.batch_size * run.data.seq_len,
+        log_every=run.log.every,
+        checkpoint_every=run.checkpoint.every,
+        max_skipped=run.guard.max_skipped,
+    )
+    evaluators = {
+        name: Evaluator(
+            every=evaluation.every,
+            eval_step=engine.eval_step,
+            batches=partial(feed.eval_batches, engine, evaluation),
+            objective=run.objective,
+            constants=constants,
+            bytes_per_token=feed.bytes_per_token(evaluation.split),
+        )
+        for name, evaluation in run.eval.items()
+    }
+    return Loop(
+        plan=plan,
+        train_step=engine.train_step,
+        batches=lambda start: feed.train_batches(engine, start=start),
+        constants=constants,
+        evaluators=evaluators,
+        cursor=feed.cursor,
+        config=config,
+        writer=writer,
+        clock=clock,
+        checkpoints=checkpoints,
+        stop=stop,
+    )

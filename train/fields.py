@@ -1,0 +1,100 @@
+"""Frozen dataclasses from the sections of a config: unknown keys, wrong types and missing values become one clear line."""
+
+import dataclasses
+import difflib
+import importlib
+import typing
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+ARTICLES = {int: "an int", float: "a number", str: "a string", bool: "True or False"}
+
+
+def at_least(least: int, **values: int) -> None:
+    """Raises a ValueError for a field (`train__num_steps=...`) below `least`."""
+    for field, value in values.items():
+        if value < least:
+            raise ValueError(f"{field.replace('__', '.')}: expected {least} or more, got {value}")
+
+
+def resolve(table: Mapping[str, Any], name: str, *, path: str) -> Any:
+    """A name of the table, or `my_package.my_module:Name`, imported."""
+    if ":" in name:
+        module, _, attribute = name.partition(":")
+        try:
+            return getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise ValueError(f"{path}: expected an importable module:name, got {name!r}: {error}") from None
+    if name not in table:
+        raise ValueError(f"{path}: expected one of {', '.join(table)}, got {name!r}{nearest(name, table)}")
+    return table[name]
+
+
+def build(cls: type, section: Mapping[str, Any], *, path: str, derived: Mapping[str, Any] = NOTHING) -> Any:
+    """A dataclass from a section of a config; `derived` fields may not stand in it."""
+    if not isinstance(section, Mapping):
+        raise ValueError(f"{path}: expected a section with fields, got {section!r}")
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    check_keys(section, [name for name in fields if name not in derived], path=path)
+    for name, field in fields.items():
+        is_required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if is_required and name not in section and name not in derived:
+            raise ValueError(f"{path}.{name}: expected a value, got none; write {path}.{name} in the config")
+    hints = typing.get_type_hints(cls)
+    values = {name: convert(value, hints[name], path=f"{path}.{name}") for name, value in section.items()}
+    return cls(**values, **derived)
+
+
+def check_keys(section: Mapping[str, Any], known: list[str], *, path: str) -> None:
+    for key in section:
+        if key not in known:
+            raise ValueError(f"{path}.{key}: no such field{nearest(key, known)}; {path} has {', '.join(known)}")
+
+
+def nearest(name: str, known) -> str:
+    matches = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {matches[0]!r}?" if matches else ""
+
+
+def convert(value: Any, hint: Any, *, path: str) -> Any:
+    """A config's value as the type that its field declares."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if dataclasses.is_dataclass(hint):
+        return build(typing.cast(type, hint), value, path=path)
+    if is_mapping(hint):
+        return {name: convert(item, args[1], path=f"{path}.{name}") for name, item in value.items()}
+    if origin is tuple:
+        items = [value] if isinstance(value, args[0]) else value
+        if not isinstance(items, list | tuple):
+            raise ValueError(f"{path}: expected {args[0].__name__} values, got {value!r}")
+        return tuple(convert(item, args[0], path=path) for item in items if item != "")
+    if hint is float and type(value) is int:
+        return float(value)
+    if type(value) is not hint:
+        raise ValueError(f"{path}: expected {ARTICLES[hint]}, got {type(value).__name__} {value!r}")
+    return value
+
+
+def is_mapping(hint: Any) -> bool:
+    return isinstance(typing.get_origin(hint), type) and issubclass(typing.get_origin(hint), Mapping)
+
+
+def with_defaults(section: Any, hint: Any, *, derived: Iterable[str] = ()) -> Any:
+    """A section with its dataclass's defaults, but for the `derived` fields, under what it says itself."""
+    if not isinstance(section, Mapping):
+        return section
+    section = dict(section)
+    if is_mapping(hint):
+        return {name: with_defaults(item, typing.get_args(hint)[1]) for name, item in section.items()}
+    if not dataclasses.is_dataclass(hint):
+        return section
+    hints = typing.get_type_hints(hint)
+    defaults = {}
+    for field in dataclasses.fields(hint):
+        if dataclasses.is_dataclass(hints[field.name]):
+            defaults[field.name] = with_defaults(section.pop(field.name, {}), hints[field.name])
+        elif field.default is not dataclasses.MISSING and field.name not in derived:
+            defaults[field.name] = field.default
+    return {**defaults, **section}

@@ -1,0 +1,21 @@
+"""Random keys: pure functions of the seed and what they are for."""
+
+import jax
+from jaxtyping import Array, Int, Key
+
+INIT, DROPOUT, SAMPLE = range(3)
+
+
+def init(seed: int) -> Key[Array, ""]:
+    """For initial parameters."""
+    return jax.random.fold_in(jax.random.key(seed), INIT)
+
+
+def dropout(seed: int, step: Int[Array, ""]) -> Key[Array, ""]:
+    """For one step's dropout; rows fold in their number."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), DROPOUT), step)
+
+
+def sample(seed: int) -> Key[Array, ""]:
+    """For generated text."""
+    return jax.random.fold_in(jax.random.key(seed), SAMPLE)

@@ -1,0 +1,51 @@
+"""Next-token prediction."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Key
+
+from train import losses, metrics
+from train.objectives.objective import Sums
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LanguageModel:
+    """Cross entropy of each token given those before it in its document (config section `objective`)."""
+
+    z_loss: float = 0.0
+    label_smoothing: float = 0.0
+
+    def __post_init__(self):
+        if self.z_loss < 0:
+            raise ValueError(f"objective.z_loss: expected 0 or more, got {self.z_loss}; PaLM writes 1e-4")
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"objective.label_smoothing: expected a share in [0, 1), got {self.label_smoothing}")
+
+    def __call__(
+        self, model: Callable, batch: Mapping[str, Array], keys_B: Key[Array, "B"] | None, constants: Any
+    ) -> Sums:
+        logits_BLV = model(
+            batch["tokens"],
+            positions_BL=batch["positions"],
+            segments_BL=batch["segment_ids"],
+            dropout_keys_B=keys_B,
+        )
+        weights_BL = batch["weights"]
+        values = losses.cross_entropy(
+            logits_BLV, batch["targets"], z_loss=self.z_loss, label_smoothing=self.label_smoothing
+        )
+        total = {name: jnp.sum(value * weights_BL) for name, value in values._asdict().items()}
+        return Sums(total, dict.fromkeys(total, jnp.sum(weights_BL)))
+
+    def metrics(self, sums: Sums, *, bytes_per_token: float) -> dict[str, metrics.Mean]:
+        """The mergeable metrics of sums that were fetched: loss, perplexity, bits per byte and accuracy."""
+        nll, tokens = sums.total["nll"], sums.count["nll"]
+        return {
+            "loss": metrics.Mean.of(nll, tokens),
+            "perplexity": metrics.Perplexity.of(nll, tokens),
+            "bits_per_byte": metrics.Bits.of(nll, tokens * bytes_per_token),
+            "accuracy": metrics.Mean.of(sums.total["correct"], tokens),
+        }

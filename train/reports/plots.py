@@ -1,0 +1,133 @@
+"""Pictures of a run, drawn from the files in its workdir. Imports nothing of ours; draws with matplotlib."""
+
+import json
+import math
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import accumulate, cycle
+from pathlib import Path
+from textwrap import fill
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, told apart with every kind of colour vision: https://jfly.uni-koeln.de/color/
+TRAIN_COLOUR = "#0072B2"
+EVAL_COLOURS = ("#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+INK, PALE = "#333333", "#DDDDDD"
+
+Points = list[tuple[int, float]]  # (step, value); nan where the run had no number
+
+
+def loss_curve(workdir: str | os.PathLike[str]) -> Path:
+    """Draws the losses in `metrics.jsonl`, of training and of every evaluation, to `report/loss.png`.
+
+    Raises:
+      ValueError: there is no loss to draw.
+    """
+    workdir = Path(workdir).resolve()
+    metrics = workdir / "metrics.jsonl"
+    losses = read_losses(metrics)
+    if not losses:
+        raise ValueError(f"{metrics}: expected lines with train/loss, found none; train first")
+    return _save(_draw(losses, name=workdir.name), workdir / "report" / "loss.png")
+
+
+def read_losses(path: Path) -> dict[str, Points]:
+    """Each series of a metrics file whose key ends in `/loss`, training's first; a null becomes nan."""
+    text = path.read_text() if path.exists() else ""
+    whole_lines = text[: text.rfind("\n") + 1].splitlines()  # the last one may still be being written
+    losses: dict[str, Points] = defaultdict(list, {"train/loss": []})
+    for metrics in map(json.loads, whole_lines):
+        for key in metrics:
+            if key.endswith("/loss"):
+                losses[key].append((metrics["step"], math.nan if metrics[key] is None else metrics[key]))
+    return {key: points for key, points in losses.items() if points}
+
+
+def smooth(values: Sequence[float]) -> list[float]:
+    """The mean of the values up to each one, over the last eighth so far but no more than 4 % of all.
+
+    So it follows the steep beginning, and is calm later. nan is left out; nan where there is nothing else.
+    """
+    sums = list(accumulate((0 if math.isnan(value) else value for value in values), initial=0.0))
+    counts = list(accumulate((not math.isnan(value) for value in values), initial=0))
+    starts = [end - 1 - min(end // 8, len(values) // 25) for end in range(1, len(values) + 1)]
+    return [
+        (sums[end] - sums[start]) / (counts[end] - counts[start]) if counts[end] > counts[start] else math.nan
+        for end, start in enumerate(starts, start=1)
+    ]
+
+
+def _draw(losses: dict[str, Points], *, name: str) -> "Figure":
+    from matplotlib.figure import Figure  # drawn through its objects: no display, no state of the process
+
+    figure = Figure(figsize=(8, 5), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    finals = {}
+    colours = cycle(EVAL_COLOURS)
+    for key, points in losses.items():
+        if key == "train/loss":
+            finals[key] = _draw_training(axes, points)
+        else:
+            finals[key] = _draw_evaluation(axes, key, points, colour=next(colours))
+    _scale(axes, [step for points in losses.values() for step, _ in points])
+    _dress(axes, name, ",  ".join(f"{key} {value:.4g}" for key, value in finals.items()))
+    return figure
+
+
+def _draw_training(axes: "Axes", points: Points) -> float:
+    """The loss itself, thin and pale, under its running mean, whose last value is returned."""
+    steps, values = zip(*points, strict=True)
+    means = smooth(values)
+    axes.plot(steps, values, color=TRAIN_COLOUR, linewidth=0.8, alpha=0.3)
+    dot = "o" if len(steps) == 1 else ""
+    axes.plot(steps, means, color=TRAIN_COLOUR, linewidth=1.8, marker=dot, label="train/loss")
+    return means[-1]
+
+
+def _draw_evaluation(axes: "Axes", key: str, points: Points, *, colour: str) -> float:
+    """A dot for each evaluation, joined by a line; the last value is returned."""
+    steps, values = zip(*points, strict=True)
+    axes.plot(steps, values, color=colour, linewidth=1.3, marker="o", markersize=4, label=key, zorder=3)
+    return values[-1]
+
+
+def _scale(axes: "Axes", steps: list[int]) -> None:
+    """A log axis where steps span two decades or more: a loss falls evenly there, not at a wall."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+
+    if min(steps) > 0 and max(steps) >= 100 * min(steps):
+        axes.set_xscale("log")
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
+
+
+def _dress(axes: "Axes", name: str, finals: str) -> None:
+    finals = fill(finals, width=100)
+    axes.set_title(
+        name, loc="left", color=INK, fontsize=14, fontweight="bold", pad=14 + 13 * len(finals.split("\n"))
+    )
+    axes.annotate(finals, (0, 1), (0, 10), xycoords="axes fraction", textcoords="offset points", color=INK)
+    axes.set_xlabel("steps", color=INK)
+    axes.set_ylabel("loss (nats per token)", color=INK)
+    axes.grid(axis="y", color=PALE, linewidth=0.7)
+    axes.spines[["left", "top", "right"]].set_visible(False)
+    axes.spines["bottom"].set_color(PALE)
+    axes.tick_params(which="both", color=PALE, labelcolor=INK)
+    axes.tick_params(axis="y", length=0)
+    axes.margins(x=0.02)
+    axes.legend(frameon=False, labelcolor=INK)
+
+
+def _save(figure: "Figure", path: Path) -> Path:
+    """Writes a PNG so that nobody ever sees half of one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    figure.savefig(partial, format="png")
+    return partial.replace(path)

@@ -1,0 +1,247 @@
+"""From a config to frozen, checked specs: below this file there is no ConfigDict.
+
+Each room owns the dataclass that it uses. `read` builds them all, `Run.derive` adds what follows from them, and `complete`
+writes out every default, so that any field can be overridden on the command line.
+"""
+
+import dataclasses
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from input_pipeline import tokenizer
+from input_pipeline.spec import Data
+from models import MODELS
+from train.checkpoint import Checkpoint
+from train.fields import at_least, build, check_keys, convert, resolve, with_defaults
+from train.objectives import OBJECTIVES
+from train.objectives.objective import Objective
+from train.optimizer import Optimizer
+from train.parallel.mesh import MeshShape
+from train.parallel.placement import Remat
+
+VOCAB_MULTIPLE = 128  # the vocabulary is padded to a multiple: meshes divide it, and matmuls like it
+DTYPES = ("float32", "bfloat16", "float16")
+SPLITS = ("val", "test")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Train:
+    """Config section `train`. `batch_size` is global, in rows; `accumulation` cuts it in pieces run one after another."""
+
+    num_steps: int
+    batch_size: int
+    accumulation: int = 1
+
+    def __post_init__(self):
+        at_least(1, **{f"train__{name}": value for name, value in dataclasses.asdict(self).items()})
+        if self.batch_size % self.accumulation:
+            raise ValueError(
+                f"train.accumulation: expected a divisor of train.batch_size={self.batch_size}, got {self.accumulation}; "
+                f"write a batch size that is a multiple of {self.accumulation}"
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Precision:
+    """Config section `precision`: dtypes of stored parameters, of matmuls, of the softmax in attention."""
+
+    params: str = "float32"
+    compute: str = "float32"
+    softmax: str = "float32"
+
+    def __post_init__(self):
+        for name, dtype in dataclasses.asdict(self).items():
+            if dtype not in DTYPES:
+                raise ValueError(f"precision.{name}: expected one of {', '.join(DTYPES)}, got {dtype!r}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """One named evaluator (config section `eval`): its split of the data and its cadence in steps.
+
+    `every` 0: at the last step alone. The test split is read once, at the end.
+    """
+
+    split: str = "val"
+    every: int = 0
+    batch_size: int = 0  # 0: train.batch_size
+
+    def __post_init__(self):
+        at_least(0, eval__every=self.every, eval__batch_size=self.batch_size)
+        if self.split not in SPLITS:
+            raise ValueError(f"eval.*.split: expected one of {', '.join(SPLITS)}, got {self.split!r}")
+        if self.split == "test" and self.every:
+            raise ValueError(
+                f"eval.*.every: the test split is read once, at the end, got {self.every}; write 0, or split='val'"
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Log:
+    """Config section `log`: steps between lines of metrics."""
+
+    every: int = 10
+
+    def __post_init__(self):
+        at_least(1, log__every=self.every)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Guard:
+    """Config section `guard`. Steps that are not finite are skipped; so many in a row end the run."""
+
+    max_skipped: int = 50
+
+    def __post_init__(self):
+        at_least(1, guard__max_skipped=self.max_skipped)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sample:
+    """Config section `sample`: what is printed at the end of a run; 0 tokens: nothing."""
+
+    prompt: str = "\n"
+    num_tokens: int = 0
+    temperature: float = 0.8
+
+    def __post_init__(self):
+        at_least(0, sample__num_tokens=self.num_tokens)
+        if self.temperature < 0:
+            raise ValueError(f"sample.temperature: expected 0 (greedy) or more, got {self.temperature}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Run:
+    """A whole run. The fields are the sections of a config."""
+
+    seed: int = 0
+    data: Data
+    model: Any  # the Config of `model_class`
+    objective: Objective
+    train: Train
+    optimizer: Optimizer
+    mesh: MeshShape = MeshShape()
+    precision: Precision = Precision()
+    remat: Remat = Remat()
+    eval: Mapping[str, Evaluation] = dataclasses.field(default_factory=dict)
+    checkpoint: Checkpoint = Checkpoint()
+    guard: Guard = Guard()
+    log: Log = Log()
+    sample: Sample = Sample()
+    model_class: Callable
+
+    def __post_init__(self):
+        for name, evaluation in self.eval.items():
+            if not getattr(self.data, f"{evaluation.split}_split"):
+                raise ValueError(
+                    f"eval.{name}.split: {evaluation.split!r} needs data.{evaluation.split}_split, which is empty; "
+                    f"write for example data.{evaluation.split}_split='train[90%:]'"
+                )
+        if self.checkpoint.keep_best:
+            self._check_best()
+
+    def _check_best(self):
+        name = self.checkpoint.best_metric.partition("/")[0]
+        if name not in self.eval:
+            raise ValueError(
+                f"checkpoint.best_metric: expected a metric of an evaluator ({', '.join(self.eval)}), "
+                f"got {self.checkpoint.best_metric!r}; write for example 'val/loss'"
+            )
+        if self.eval[name].split == "test":
+            raise ValueError(
+                f"checkpoint.best_metric: the test split chooses nothing, got {self.checkpoint.best_metric!r}"
+            )
+
+    def derive(self, num_devices: int) -> dict[str, Any]:
+        """What follows from the specs on so many devices, for people to read; never read back.
+
+        Raises:
+          ValueError: a batch that the mesh and the accumulation do not divide.
+        """
+        mesh = self.mesh.resolve(num_devices)
+        pieces = mesh.num_batch_shards * self.train.accumulation
+        sizes = {"train.batch_size": self.train.batch_size}
+        for name, evaluation in self.eval.items():
+            sizes[f"eval.{name}.batch_size"] = self.eval_batch_size(evaluation)
+        for field, size in sizes.items():
+            pieces = mesh.num_batch_shards * (self.train.accumulation if field.startswith("train") else 1)
+            if size % pieces:
+                raise ValueError(
+                    f"{field}: expected a multiple of {pieces} (mesh.data={mesh.data} x mesh.fsdp={mesh.fsdp} x "
+                    f"train.accumulation), got {size}; write {-(-size // pieces) * pieces}"
+                )
+        return {
+            "num_devices": num_devices,
+            "mesh": dataclasses.asdict(mesh),
+            "vocab_size": self.model.vocab_size,
+            "tokens_per_step": self.train.batch_size * self.data.seq_len,
+            "tokens": self.train.batch_size * self.data.seq_len * self.train.num_steps,
+            "micro_batch_per_device": self.train.batch_size // (mesh.num_batch_shards * self.train.accumulation),
+        }
+
+    def eval_batch_size(self, evaluation: Evaluation) -> int:
+        return evaluation.batch_size or self.train.batch_size
+
+
+DERIVED = (
+    "vocab_size",
+    "max_length",
+    "param_dtype",
+    "compute_dtype",
+    "softmax_dtype",
+)  # what `model_fields` gives
+NAMED = {"model": MODELS, "objective": OBJECTIVES}  # sections whose `name` chooses the dataclass
+
+
+def read(config: Mapping[str, Any]) -> Run:
+    """Builds and cross-checks a whole run.
+
+    Raises:
+      ValueError: one line that says what was expected, what came, and what to write.
+    """
+    known = [field.name for field in dataclasses.fields(Run) if field.name != "model_class"]
+    check_keys(config, known, path="config")
+    missing = [name for name in ("data", "model", "objective", "train", "optimizer") if name not in config]
+    if missing:
+        raise ValueError(f"config: expected the section {missing[0]!r}, got none; see configs/lm_tiny.py for one")
+    hints = typing.get_type_hints(Run)
+    sections = {name: convert(config[name], hints[name], path=name) for name in config if name not in NAMED}
+    model_class = resolve(MODELS, config["model"].get("name", ""), path="model.name")
+    objective_class = resolve(OBJECTIVES, config["objective"].get("name", ""), path="objective.name")
+    derived = model_fields(sections["data"], sections.get("precision", Precision()))
+    return Run(
+        **sections,
+        model=build(model_class.Config, without_name(config["model"]), path="model", derived=derived),
+        model_class=model_class,
+        objective=build(objective_class, without_name(config["objective"]), path="objective"),
+    )
+
+
+def model_fields(data: Data, precision: Precision) -> dict[str, Any]:
+    """The fields of a language model's config that its data and precision decide."""
+    return {
+        "vocab_size": -(-tokenizer.vocab_size(data.tokenizer) // VOCAB_MULTIPLE) * VOCAB_MULTIPLE,
+        "max_length": data.seq_len,
+        "param_dtype": precision.params,
+        "compute_dtype": precision.compute,
+        "softmax_dtype": precision.softmax,
+    }
+
+
+def without_name(section: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in section.items() if key != "name"}
+
+
+def complete(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config with every default written out; what is unknown or missing is left for `read` to say."""
+    full: dict[str, Any] = {"seed": 0}
+    for name, hint in typing.get_type_hints(Run).items():
+        if name in ("seed", "model_class"):
+            continue
+        section = config.get(name, {})
+        if name in NAMED:
+            hint = NAMED[name].get(section.get("name", "")) if isinstance(section, Mapping) else None
+            hint = getattr(hint, "Config", hint)
+        full[name] = with_defaults(section, hint, derived=DERIVED)
+    return {**full, **config, **{name: full[name] for name in full if name != "seed"}}

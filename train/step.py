@@ -1,0 +1,109 @@
+"""The one training step: gradients of sums over micro-batches, one update, skipped when it is not finite."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Int
+
+from train import keys
+from train.objectives.objective import Objective, Sums
+from train.parallel import rules
+from train.parallel.placement import MeshPlacement
+from train.state import Definition, State
+
+Batch = Mapping[str, Array]
+
+
+class Report(NamedTuple):
+    """What one step tells: its sums, and how the update went."""
+
+    sums: Sums
+    grad_norm: Float[Array, ""]
+    learning_rate: Float[Array, ""]
+    is_finite: Bool[Array, ""]
+    num_skipped: Int[Array, ""]  # since step 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """`step(state, batch, constants) -> (state, Report)`, to be jitted under `jax.set_mesh`."""
+
+    definition: Definition
+    objective: Objective
+    optimizer: optax.GradientTransformation
+    learning_rate: Callable[[Any], Array]  # of the optimizer's state
+    placement: MeshPlacement
+    seed: int
+    accumulation: int
+
+    def __call__(self, state: State, batch: Batch, constants: Any) -> tuple[State, Report]:
+        batch = {**batch, "keys": self._row_keys(state["step"], batch)}
+        grads, sums = self._gradients(state["params"], batch, constants)
+        count = jnp.maximum(sums.count["loss"], 1)
+        grads = jax.tree.map(lambda grad: grad / count, grads)
+        grad_norm = optax.tree.norm(grads)
+        is_finite = jnp.isfinite(grad_norm) & jnp.isfinite(sums.total["loss"])
+
+        updates, opt_state = self.optimizer.update(grads, state["opt_state"], state["params"])
+        new = {"params": optax.apply_updates(state["params"], updates), "opt_state": opt_state}
+        kept = {name: state[name] for name in new}
+        new = jax.tree.map(partial(jnp.where, is_finite), new, kept)
+        counters = {"step": state["step"] + 1, "skipped": state["skipped"] + ~is_finite}
+        rate = self.learning_rate(state["opt_state"])
+        return {**counters, **new}, Report(sums, grad_norm, rate, is_finite, counters["skipped"])
+
+    def _row_keys(self, step: Array, batch: Batch) -> Array:
+        """A key for each row of the global batch, from (seed, step, row) alone."""
+        key = keys.dropout(self.seed, step)
+        num_rows = jax.tree.leaves(batch)[0].shape[0]
+        rows_B = self.placement.activation(jnp.arange(num_rows), "B")
+        return jax.vmap(partial(jax.random.fold_in, key))(rows_B)
+
+    def _gradients(self, params: State, batch: Batch, constants: Any) -> tuple[State, Sums]:
+        """Sums and the gradient of the loss's sum: what the whole batch gives, however many pieces it comes in."""
+        if self.accumulation == 1:
+            return self._micro_gradients(params, batch, constants)
+
+        def add(carry, micro_batch):
+            return jax.tree.map(jnp.add, carry, self._micro_gradients(params, micro_batch, constants)), None
+
+        micro_batches = {name: self._cut(rows) for name, rows in batch.items()}
+        shapes = jax.eval_shape(
+            lambda: self._micro_gradients(params, {name: rows[0] for name, rows in micro_batches.items()}, constants)
+        )
+        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype, out_sharding=leaf.sharding), shapes)
+        return jax.lax.scan(add, zeros, micro_batches)[0]
+
+    def _micro_gradients(self, params: State, batch: Batch, constants: Any) -> tuple[State, Sums]:
+        def loss(params):
+            model = self.definition.bind(params, self.placement)
+            rows = {name: rows for name, rows in batch.items() if name != "keys"}
+            sums = self.objective(model, rows, batch["keys"], constants)
+            return sums.total["loss"], sums
+
+        grads, sums = jax.grad(loss, has_aux=True)(params)
+        return grads, sums
+
+    def _cut(self, rows: Array) -> Array:
+        """[B, ...] -> [accumulation, B / accumulation, ...], every piece spread over all devices."""
+        num_rows = rows.shape[0] // self.accumulation
+        spread = jax.P(rules.USED["batch"], *[None] * rows.ndim)
+        pieces = jax.lax.reshape(rows, (num_rows, self.accumulation, *rows.shape[1:]), out_sharding=spread)
+        return jnp.moveaxis(pieces, 1, 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class EvalStep:
+    """`step(params, batch, constants) -> Sums`, without dropout."""
+
+    definition: Definition
+    objective: Objective
+    placement: MeshPlacement
+
+    def __call__(self, params: State, batch: Batch, constants: Any) -> Sums:
+        return self.objective(self.definition.bind(params, self.placement), batch, None, constants)

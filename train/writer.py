@@ -1,0 +1,317 @@
+"""What a run leaves behind, and what it says while it runs. Process 0 does both; the others stay silent.
+
+    metrics.jsonl           a line for each step that was measured: {"step": 200, "train/loss": 2.41, ...}
+    events.out.tfevents.*   the same for TensorBoard
+    run.log                 everything that was said, with the time, over all sessions of the run
+
+A bucket (gs://...) cannot be appended to: such a workdir's files are kept here and copied at each flush.
+The file is a little over 300 lines because the places are many; each of them is short, and knows no other.
+"""
+
+import json
+import logging
+import math
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class Sink:
+    """Something that takes what a run writes and says. Each kind overrides what concerns it."""
+
+    def write(self, step: int, metrics: dict[str, float]) -> None: ...
+
+    def say(self, text: str) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Writer:
+    """Writes metrics and words to all places at once; a context manager, closed at the end of the run.
+
+    Args:
+      workdir: folder of the run, made if it is missing, or the URL of one.
+      process_index: of `jax.process_index()`; only process 0 writes and speaks.
+      total_steps: steps of the whole run.
+      resume_step: the step of the checkpoint from which this session goes on; what was written of later
+        steps is cut away. None or 0 begins the metrics anew.
+      console: where to speak: a progress bar on a terminal, else plain lines.
+
+    Raises:
+      ValueError: the workdir is a URL of a kind that nothing installed can reach.
+    """
+
+    def __init__(
+        self,
+        workdir: str | os.PathLike[str],
+        *,
+        process_index: int = 0,
+        total_steps: int,
+        resume_step: int | None = None,
+        console: "Console",
+    ):
+        self._sinks: list[Sink] = []
+        if process_index == 0:
+            self._open(str(workdir), total_steps, resume_step or 0, console)
+
+    def _open(self, workdir: str, total_steps: int, resume_step: int, console: "Console") -> None:
+        mirrors = [Mirror(workdir)] if "://" in workdir else []
+        self._folder = mirrors[0].folder if mirrors else Path(workdir)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        files = [
+            MetricsFile(self._folder / "metrics.jsonl", resume_step=resume_step),
+            EventFiles(self._folder, resume_step=resume_step),
+            RunLog(self._folder / "run.log", total_steps),
+        ]
+        screen = Bar(console, total_steps, resume_step) if console.is_terminal else Lines(console, total_steps)
+        self._sinks = [screen, *files, *mirrors]  # closed in this order: the terminal is free at once
+
+    @property
+    def folder(self) -> Path:
+        """Where process 0 keeps the files on this machine: the workdir itself, unless that is a URL."""
+        return self._folder
+
+    def write(self, step: int, metrics: dict[str, float]) -> None:
+        """Records what was measured after `step` finished steps. Calls for one step add up to one line.
+
+        Steps never go back, and no key comes twice at a step. A flush ends the line of its step: what is
+        still to be measured there, such as an evaluation, comes before the checkpoint.
+        """
+        for sink in self._sinks:
+            sink.write(step, metrics)
+
+    def say(self, text: str) -> None:
+        """Tells the user, here and in run.log."""
+        for sink in self._sinks:
+            sink.say(text)
+
+    def flush(self) -> None:
+        """Makes all that was written durable. Called before a checkpoint of the same step is saved."""
+        for sink in self._sinks:
+            sink.flush()
+
+    def close(self) -> None:
+        """Flushes, and gives the terminal and the files back."""
+        for sink in self._sinks:
+            sink.close()
+        self._sinks = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class MetricsFile(Sink):
+    """metrics.jsonl, without a gap or a repeat over any number of sessions.
+
+    Numbers that JSON does not have (nan, inf) become null: every parser reads it, pandas as NaN.
+    """
+
+    def __init__(self, path: Path, *, resume_step: int):
+        self._last_step = resume_step or -1  # of the lines in the file; a new file may begin with step 0
+        self._line: dict[str, float | None] = {}  # of the step that is still being measured
+        cut_back(path, last_step=self._last_step)
+        self._file = path.open("ab", buffering=0)  # one write(2) a line: kill -9 breaks the last one at most
+
+    def write(self, step: int, metrics: dict[str, float]) -> None:
+        if self._line.get("step") != step:
+            self._end_line()
+            assert step > self._last_step, f"step {step} is written after the line of step {self._last_step}"
+            self._line = {"step": step}
+        repeated = sorted(self._line.keys() & metrics.keys())
+        assert not repeated, f"written twice at step {step}: {repeated}"
+        self._line |= {key: _as_json(value) for key, value in metrics.items()}
+
+    def _end_line(self) -> None:
+        if self._line:
+            self._file.write(json.dumps(self._line, allow_nan=False).encode() + b"\n")
+            self._last_step = int(self._line["step"] or 0)
+            self._line = {}
+
+    def flush(self) -> None:
+        self._end_line()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self.flush()
+        self._file.close()
+
+
+def cut_back(path: Path, *, last_step: int) -> None:
+    """Leaves the whole lines up to `last_step`, byte for byte, atomically; a missing file becomes empty."""
+    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        file.writelines(line for line in lines if _step_of(line) <= last_step)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+    _sync_folder(path.parent)
+
+
+def _step_of(line: bytes) -> float:
+    """The step of a line; infinite if the line was broken off, so that it comes after every step."""
+    try:
+        return json.loads(line)["step"] if line.endswith(b"\n") else math.inf
+    except (ValueError, TypeError, KeyError):
+        return math.inf
+
+
+def _sync_folder(folder: Path) -> None:
+    """A rename is durable once its folder is (fsync(2))."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
+
+
+def _as_json(value: float) -> float | None:
+    if isinstance(value, int):
+        return value
+    return float(value) if math.isfinite(value) else None
+
+
+class EventFiles(Sink):
+    """TensorBoard's event files. A session tells it to forget what earlier ones wrote of later steps."""
+
+    def __init__(self, folder: Path, *, resume_step: int):
+        from tensorboardX import SummaryWriter
+
+        logging.getLogger("tensorboardX.x2num").setLevel(logging.ERROR)  # it warns of each nan; we show them
+        self._events = SummaryWriter(
+            str(folder),
+            purge_step=resume_step + 1 if resume_step else 0,
+            filename_suffix=f".{resume_step:09}",  # two sessions may begin in one second; this orders them
+        )
+
+    def write(self, step: int, metrics: dict[str, float]) -> None:
+        for key, value in metrics.items():
+            self._events.add_scalar(key, float(value), step)
+
+    def flush(self) -> None:
+        self._events.flush()
+
+    def close(self) -> None:
+        self._events.close()
+
+
+class Lines(Sink):
+    """Plain lines, for pipes, files and notebooks."""
+
+    def __init__(self, console: "Console", total_steps: int):
+        self._console = console
+        self._total_steps = total_steps
+
+    def write(self, step: int, metrics: dict[str, float]) -> None:
+        self.say(progress_line(step, self._total_steps, metrics))
+
+    def say(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+class Bar(Lines):
+    """A progress bar at the foot of a terminal; what is said, evaluations included, scrolls by above it."""
+
+    def __init__(self, console: "Console", total_steps: int, resume_step: int):
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        super().__init__(console, total_steps)
+        done, told = TextColumn("step {task.completed}/{task.total}"), TextColumn("{task.fields[told]}")
+        self._progress = Progress(done, BarColumn(bar_width=None), told, console=console, expand=True)
+        self._task = self._progress.add_task("", total=total_steps, completed=resume_step, told="")
+        self._progress.start()
+
+    def write(self, step: int, metrics: dict[str, float]) -> None:
+        if metrics.keys() & HEADLINE:
+            self._progress.update(self._task, completed=step, told=_told(metrics))
+        else:
+            super().write(step, metrics)
+
+    def close(self) -> None:
+        self._progress.stop()
+
+
+class RunLog(Sink):
+    """run.log: what was said, each entry with the time. `logging` keeps the file, and reads the time."""
+
+    def __init__(self, path: Path, total_steps: int):
+        self._total_steps = total_steps
+        self._handler = logging.FileHandler(path, encoding="utf-8")
+        self._handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S%z"))
+
+    def write(self, step: int, metrics: dict[str, float]) -> None:
+        self.say(progress_line(step, self._total_steps, metrics))
+
+    def say(self, text: str) -> None:
+        self._handler.emit(logging.makeLogRecord({"msg": text}))
+
+    def close(self) -> None:
+        self._handler.close()
+
+
+class Mirror(Sink):
+    """Copies a folder of this machine to a URL at each flush, and fetches what a session goes on from."""
+
+    def __init__(self, url: str):
+        import fsspec
+
+        try:
+            self._remote, self._root = fsspec.url_to_fs(url.rstrip("/"))
+        except (ImportError, ValueError) as error:
+            raise ValueError(f"--workdir={url} cannot be reached: {error}") from error
+        self._spool = tempfile.TemporaryDirectory(prefix="meshwright-")
+        self.folder = Path(self._spool.name) / Path(self._root).name  # a run keeps its name
+        self.folder.mkdir()
+        for name in ("metrics.jsonl", "run.log"):
+            if self._remote.exists(f"{self._root}/{name}"):
+                self._remote.get_file(f"{self._root}/{name}", str(self.folder / name))
+
+    def flush(self) -> None:
+        self._remote.put(f"{self.folder}/", f"{self._root}/", recursive=True)
+
+    def close(self) -> None:
+        self.flush()
+        self._spool.cleanup()
+
+
+def progress_line(step: int, total_steps: int, metrics: dict[str, float]) -> str:
+    """`step 200/2000  loss 2.41  tokens/s 12.3k  eta 1m20s`; what is not training's by its name."""
+    return f"step {step}/{total_steps}  {_told(metrics)}"
+
+
+def _told(metrics: dict[str, float]) -> str:
+    told = [f"{label} {show(metrics[key])}" for key, (label, show) in HEADLINE.items() if key in metrics]
+    return "  ".join(told + [f"{k} {_number(v)}" for k, v in metrics.items() if not k.startswith("train/")])
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}"
+
+
+def _count(value: float) -> str:
+    """A count in three digits: 850, 12.3k, 4.56M."""
+    units = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+    return next((f"{value / size:.3g}{unit}" for size, unit in units if value >= size * 0.9995), f"{value:.3g}")
+
+
+def _duration(value_s: float) -> str:
+    """Seconds as people say them: 9s, 1m20s, 2h05m, 3d04h."""
+    minutes, s = divmod(round(value_s), 60)
+    hours, m = divmod(minutes, 60)
+    days, h = divmod(hours, 24)
+    pairs = [(days, f"{days}d{h:02}h"), (hours, f"{h}h{m:02}m"), (minutes, f"{m}m{s:02}s"), (1, f"{s}s")]
+    return next(text for amount, text in pairs if amount)
+
+
+HEADLINE = {  # of training's metrics, what is shown, and how
+    "train/loss": ("loss", _number),
+    "train/tokens_per_s": ("tokens/s", _count),
+    "train/eta_s": ("eta", _duration),
+}
