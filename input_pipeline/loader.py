@@ -6,8 +6,6 @@ A batch is `batch_size` consecutive examples, and a host makes rows [low, high) 
 of a run is the number of examples that it has consumed.
 """
 
-import os
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -101,9 +99,7 @@ class EvalStep:
     def __call__(self, step: int) -> Batch:
         low, high = (min(step * self.batch_size + edge, len(self.rows)) for edge in self.row_range)
         there = self.rows.read(np.arange(low, high))
-        missing = batch.empty_rows(
-            self.row_range[1] - self.row_range[0] - (high - low), seq_len=self.rows.seq_len
-        )
+        missing = batch.empty_rows(self.row_range[1] - self.row_range[0] - (high - low), seq_len=self.rows.seq_len)
         return {key: np.concatenate([there[key], missing[key]]) for key in there}
 
 
@@ -118,24 +114,16 @@ def _load(assemble: Callable[[int], Batch], *, num_steps: int, num_workers: int)
     if num_workers:
         if not flags.FLAGS.is_parsed():  # Grain reads its own flags when it starts processes
             flags.FLAGS.mark_as_parsed()
-        # Grain would pass arrays in shared memory, and leaves those in flight in /dev/shm when it is closed.
-        through_pipes = grain.experimental.DatasetOptions(min_shm_size=sys.maxsize)
-        dataset = grain.experimental.WithOptionsIterDataset(dataset, through_pipes)
         dataset = dataset.mp_prefetch(
             grain.MultiprocessingOptions(num_workers=num_workers, per_worker_buffer_size=2),
-            worker_init_fn=_Begin(os.getpid()),
+            worker_init_fn=_begin_worker,
         )
     return Batches(iter(dataset))
 
 
-@dataclass(frozen=True)
-class _Begin:
-    """Run in each worker before anything else."""
-
-    parent: int
-
-    def __call__(self, worker: int, num_workers: int) -> None:
-        workers.die_with_parent(self.parent)
+def _begin_worker(worker: int, num_workers: int) -> None:
+    del worker, num_workers
+    workers.die_with_parent()
 
 
 def _check(rows: Rows, *, batch_size: int, row_range: tuple[int, int]) -> None:

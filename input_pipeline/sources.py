@@ -79,9 +79,7 @@ class Files(Documents):
     def read(self, i: int) -> bytes:
         text = pathlib.Path(self.paths[i]).read_bytes()
         if hashlib.sha256(text).digest() != self.digest(i):
-            raise ValueError(
-                f"expected {self.paths[i]} as it was when the run began, but it has changed; run again"
-            )
+            raise ValueError(f"expected {self.paths[i]} as it was when the run began, but it has changed; run again")
         return text
 
 
@@ -159,9 +157,7 @@ def _open_files(names: dict[str, str], *, cache_dir: pathlib.Path) -> Files:
     """Files in the order of their names, and of their contents where two have one name."""
     paths = sorted(names)
     found = sorted(
-        zip(
-            (names[path] for path in paths), digests.of_files(paths, cache_dir=cache_dir), paths, strict=True
-        ),
+        zip((names[path] for path in paths), digests.of_files(paths, cache_dir=cache_dir), paths, strict=True),
         key=lambda entry: (entry[0], entry[1].sha256),
     )
     ordered_names, contents, ordered_paths = zip(*found, strict=True)

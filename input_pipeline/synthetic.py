@@ -59,23 +59,20 @@ _GRAMMAR: tuple[tuple[str, tuple[int, ...]], ...] = (
 def text(index: int, *, num_bytes: int) -> bytes:
     """Story number `index`, of exactly `num_bytes` bytes of ASCII."""
     rng = random.Random(f"meshwright synthetic text 1: {index}")
-    people = [_pick(rng, _PEOPLE) for _ in range(3)]
-    colours = {_pick(rng, _THINGS): _pick(rng, _COLOURS) for _ in range(3)}
+    people, places = _draw(rng, _PEOPLE, 3), _draw(rng, _PLACES, 2)
+    colours = {thing: _draw(rng, _COLOURS, 1)[0] for thing in _draw(rng, _THINGS, 3)}
     story, length, state = [], 0, 0
     while length < num_bytes:
-        sentence = _sentence(rng, state, people=people, colours=colours)
-        story.append(sentence)
-        length += len(sentence)
-        state = _pick(rng, _GRAMMAR[state][1])
+        sentence, followers = _GRAMMAR[state]
+        a, b = _draw(rng, people, 2)
+        [thing], [place], [state] = (_draw(rng, options, 1) for options in (tuple(colours), places, followers))
+        end = "\n" if rng.random() < 0.2 else " "
+        story.append(sentence.format(a=a, b=b, thing=thing, colour=colours[thing], place=place) + end)
+        length += len(story[-1])
     return "".join(story).encode()[:num_bytes]
 
 
-def _sentence(rng: random.Random, state: int, *, people: Sequence[str], colours: dict[str, str]) -> str:
-    thing = _pick(rng, tuple(colours))
-    words = {"a": _pick(rng, people), "b": _pick(rng, people), "place": _pick(rng, _PLACES)}
-    end = "\n" if rng.random() < 0.2 else " "
-    return _GRAMMAR[state][0].format(thing=thing, colour=colours[thing], **words) + end
-
-
-def _pick(rng: random.Random, options: Sequence[T]) -> T:
-    return options[int(rng.random() * len(options))]
+def _draw(rng: random.Random, options: Sequence[T], count: int) -> list[T]:
+    """`count` different options."""
+    left = list(options)
+    return [left.pop(int(rng.random() * len(left))) for _ in range(count)]

@@ -141,9 +141,7 @@ def open_store(directory: pathlib.Path) -> TokenStore:
         file = directory / name
         found = file.stat().st_size if file.is_file() else 0
         if found != expected:
-            raise ValueError(
-                f"expected {expected} bytes in {file}, found {found}; delete {directory} to make it again"
-            )
+            raise ValueError(f"expected {expected} bytes in {file}, found {found}; delete {directory} to make it again")
     return store
 
 
@@ -256,6 +254,4 @@ def _read_shards(job: _Job) -> Iterator[dict[str, np.ndarray]]:
                 yield dict(arrays)
         except (zipfile.BadZipFile, ValueError) as error:
             path.unlink()
-            raise ValueError(
-                f"expected a whole shard in {path}, but {error}; deleted it: run again"
-            ) from error
+            raise ValueError(f"expected a whole shard in {path}, but {error}; deleted it: run again") from error

@@ -193,8 +193,7 @@ def _bpe_size(name: str) -> int:
     match = _BPE.fullmatch(name)
     if not match or not _MIN_BPE <= int(match[1]) <= _MAX_BPE:
         raise ValueError(
-            f"data.tokenizer: expected 'bpe:N' with N from {_MIN_BPE} to {_MAX_BPE}, got {name!r}; write "
-            "'bpe:4096'"
+            f"data.tokenizer: expected 'bpe:N' with N from {_MIN_BPE} to {_MAX_BPE}, got {name!r}; write 'bpe:4096'"
         )
     return int(match[1])
 
@@ -210,9 +209,7 @@ def _open_file(path: str) -> HuggingFace:
     try:
         assert tokenizer.vocab_size
     except Exception as error:  # the library raises bare Exceptions
-        raise ValueError(
-            f"data.tokenizer: expected a tokenizer.json, but {file} does not load: {error}"
-        ) from None
+        raise ValueError(f"data.tokenizer: expected a tokenizer.json, but {file} does not load: {error}") from None
     assert tokenizer.eod_id >= 0
     return tokenizer
 

@@ -1,11 +1,11 @@
 """Processes that help: started clean, and gone when their parent is gone."""
 
 import contextlib
-import ctypes
 import multiprocessing
 import os
 import signal
 import sys
+import threading
 import types
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -14,22 +14,23 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
-_PR_SET_PDEATHSIG = 1
 
+def die_with_parent() -> None:
+    """End this process, made by multiprocessing, as soon as its parent ends in any way, SIGKILL included.
 
-def die_with_parent(parent: int) -> None:
-    """Ask Linux to kill this process when `parent` (its process id) ends; a parent that has gone already
-    counts.
-
-    To the kernel the parent is the thread that started this process. Elsewhere than on Linux nothing is
-    asked.
+    A thread waits for the parent's end of a pipe to close. PR_SET_PDEATHSIG would also fire when the *thread* that
+    started this process ends: Grain ends such threads first when it closes, and a worker killed then leaves half a
+    message in its queue, on which the parent waits for ever.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-    if sys.platform != "linux":
-        return
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(1)
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "not a process of multiprocessing"
+    threading.Thread(target=_exit_after, args=(parent,), daemon=True, name="die-with-parent").start()
+
+
+def _exit_after(parent: Any) -> None:
+    parent.join()
+    os._exit(1)
 
 
 def completed(task: Callable[[T], R], items: Sequence[T], *, num_workers: int) -> Iterator[R]:
@@ -44,7 +45,7 @@ def completed(task: Callable[[T], R], items: Sequence[T], *, num_workers: int) -
         yield from map(task, items)
         return
     context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(num_workers, context, initializer=_begin, initargs=(os.getpid(), task))
+    executor = ProcessPoolExecutor(num_workers, context, initializer=_begin, initargs=(task,))
     try:
         with _nameless_main():  # processes start as items are handed in
             futures = [executor.submit(_run, item) for item in items]
@@ -57,9 +58,9 @@ def completed(task: Callable[[T], R], items: Sequence[T], *, num_workers: int) -
 _task: Callable[[Any], Any]  # of this worker process
 
 
-def _begin(parent: int, task: Callable[[Any], Any]) -> None:
+def _begin(task: Callable[[Any], Any]) -> None:
     global _task
-    die_with_parent(parent)
+    die_with_parent()
     _task = task
 
 

@@ -1,44 +1,31 @@
 """Checkpoints: state + cursor + config + a digest of each leaf, under `checkpoints/<step>` (law 9).
 
 Orbax v1 writes in the background and commits with one rename. What it does not see is checked here: a flipped
-bit in array data, a dtype that would be cast, a marker or a record that is gone. All but the arrays is one record
+bit in array data, a dtype that would be cast, a marker or a record that is gone. All but the arrays is a record
 of JSON in the custom metadata, sealed with a SHA-256 of its own.
 """
 
-import json
 import logging
 import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import jax
-import numpy as np
 from etils import epath
 from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
 
 from train import trees
+from train.damage import Damaged, read
 from train.digest import check_fit, digests, seal, unseal
 
 FORMAT = 1
 MARKER, RECORD = "commit_success.txt", "_CHECKPOINT_METADATA"
 NEEDED = (MARKER, RECORD, "state/_METADATA", "state/manifest.ocdbt")
-# Where the machine failed, no checkpoint is called damaged for it.
-MACHINE_ERRORS = (MemoryError, PermissionError, TimeoutError, jax.errors.JaxRuntimeError)
-MACHINE_CODES = (
-    "PERMISSION_DENIED",
-    "UNAVAILABLE",
-    "RESOURCE_EXHAUSTED",
-    "DEADLINE_EXCEEDED",
-    "UNAUTHENTICATED",
-)
 LOG = logging.getLogger(__name__)
-
-
-class Damaged(ValueError):
-    """A checkpoint that cannot be trusted; the message names the leaf or the file, and the reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,13 +117,10 @@ class Checkpoints:
         self._metrics[step] = {name: float(value) for name, value in metrics.items()}
         record = {"format": FORMAT, "step": step, "cursor": cursor, "config": config}
         record |= {"metrics": self._metrics[step], "leaves": digests(_named(state))}
+        sealed, writer = seal(record), self._open_writer()
         # force: whoever calls this wants a save; v1's save policies would decide for themselves
-        self._pending = (
-            step,
-            self._open_writer().save_checkpointables_async(
-                step, {"state": state}, custom_metadata=seal(record), force=True
-            ),
-        )
+        response = writer.save_checkpointables_async(step, {"state": state}, custom_metadata=sealed, force=True)
+        self._pending = step, response
 
     def wait(self) -> None:
         """Returns once the last save is durable; raises, once, the error that it met in the background."""
@@ -163,7 +147,7 @@ class Checkpoints:
         """The newest checkpoint that is whole; None where there is none at all.
 
         `abstract_state`: a tree of `jax.ShapeDtypeStruct` with shardings of any mesh. Newer, damaged ones move
-        to `damaged_checkpoints/<step>` beside the folder, with a warning, so that their steps can be saved anew.
+        to `damaged_checkpoints/<step>` beside the folder, with a warning, and their steps can be saved again.
         Raises Damaged if all are (and moves none, or the next start would begin from zero in silence),
         ValueError if names, shapes or dtypes of leaves differ.
         """
@@ -194,10 +178,8 @@ class Checkpoints:
         for file in (self._path(step) / name for name in NEEDED):
             if not file.exists():
                 raise Damaged(f"{file} is missing")
-        try:
-            return unseal(json.loads((self._path(step) / RECORD).read_text())["custom_metadata"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise Damaged(f"{self._path(step) / RECORD}: {type(error).__name__}: {error}") from error
+        path = self._path(step)
+        return read(path / RECORD, lambda: unseal(ocp.checkpointables_metadata(path).custom_metadata))
 
     def read_config(self, step: int) -> dict:
         """The config that a step was saved with. Raises Damaged, ValueError."""
@@ -235,45 +217,31 @@ class Checkpoints:
             raise ValueError(f"checkpoint {step}, {error}") from None
         if bare := [name for name, leaf in leaves.items() if leaf.sharding is None]:
             raise ValueError(f"leaf {bare[0]}: expected a sharding, got None; write ShapeDtypeStruct(sharding=...)")
-        state = self._load_arrays(self._path(step), abstract)
+        context = ocp.Context()
+        context.pytree.loading.partial_load = True  # the trees have been compared
+        path = self._path(step)
+        with context:
+            load = partial(ocp.load_checkpointables, path, {"state": abstract})
+            state = read(path / "state", load)["state"]
         for name, came in digests(_named(state)).items():
             if came != saved[name]:
                 raise Damaged(f"leaf {name}: its digest is {came}, and {saved[name]} was saved")
         return Restored(step, state, record["cursor"], record["config"])
 
-    def _load_arrays(self, path: epath.Path, abstract) -> Any:
-        """Every process says whether it has its shards: all must go on from the same step."""
-        context, state, error = ocp.Context(), None, None
-        context.pytree.loading.partial_load = True  # the whole of it has been compared
-        try:
-            with context:
-                state = ocp.load_checkpointables(path, {"state": abstract})["state"]
-        except Exception as caught:
-            error = caught
-        whole = np.all(multihost_utils.process_allgather(np.array(error is None)))
-        if error is not None:
-            raise _diagnose(error, path) from error
-        if not whole:
-            raise Damaged(f"{path}: another process could not read its part")
-        return state
-
-    def _metrics_of(self, step: int) -> dict[str, float]:
-        """Of this session or of the record; a damaged one has none."""
-        if step not in self._metrics:
-            with suppress(ValueError):
-                self._metrics[step] = self.read_metadata(step)["metrics"]
-        return self._metrics.get(step, {})
-
     def _open_writer(self) -> ocp.training.Checkpointer:
-        if self._writer is None:
-            context = ocp.Context()
-            context.array.saving.use_compression = False  # 3.5 times as fast; zstd saves 7 % of float noise
-            self._writer = ocp.training.Checkpointer(
-                self.folder,
-                context=context,
-                preservation_policy=_Retention(self),
-                cleanup_tmp_directories=True,
-            )
+        if self._writer is not None:
+            return self._writer
+        for step in self._found():
+            try:
+                self._metrics[step] = self.read_metadata(step)["metrics"]
+            except Damaged as fault:  # a Checkpointer would fail at it
+                self._set_aside(step, str(fault))
+        context = ocp.Context()
+        context.array.saving.use_compression = False  # 3.5 times as fast; zstd saves 7 % of float noise
+        retention = _Retention(self._spec, self._metrics)
+        self._writer = ocp.training.Checkpointer(
+            self.folder, context=context, preservation_policy=retention, cleanup_tmp_directories=True
+        )
         return self._writer
 
     def _close_writer(self) -> None:
@@ -304,26 +272,13 @@ class _Retention:
     Orbax asks when a save begins, and deletes only after that save is durable.
     """
 
-    owner: Checkpoints
+    spec: Checkpoint
+    metrics: dict[int, dict[str, float]]  # of every step of this folder
 
     def should_preserve(self, checkpoints, *, context) -> list[bool]:
-        metrics = {found.step: self.owner._metrics_of(found.step) for found in checkpoints}
-        return [step in kept(metrics, self.owner._spec) for step in metrics]
+        keeps = kept({found.step: self.metrics[found.step] for found in checkpoints}, self.spec)
+        return [found.step in keeps for found in checkpoints]
 
 
 def _named(tree) -> dict[str, Any]:
     return dict(zip(trees.names(tree), jax.tree.leaves(tree), strict=True))
-
-
-def _diagnose(error: Exception, path: epath.Path) -> Exception:
-    """What orbax calls "incompatible handler": Damaged, naming leaf or file, or the machine's own error."""
-    cause: BaseException = error
-    while inner := cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__):
-        cause = inner
-    text = str(cause).split(" [tensorstore_spec")[0]
-    if isinstance(cause, MACHINE_ERRORS) or text.startswith(MACHINE_CODES):
-        return error
-    if isinstance(cause, json.JSONDecodeError):
-        files = [path / "state/_METADATA", *(path / "state/array_metadatas").glob("*")]
-        text = f"{[str(file) for file in files if file.read_text() == cause.doc]} is not JSON: {text}"
-    return Damaged(f"{path / 'state'}: {type(cause).__name__}: {text}")

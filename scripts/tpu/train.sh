@@ -65,9 +65,9 @@ parse() {
 check() {
   [[ $name ]] || fail "--name is missing: write the TPU's name, such as --name=my-tpu"
   [[ $zone ]] || fail "--zone is missing: write the TPU's zone, such as --zone=us-east5-b"
-  given --config || fail "training's --config is missing: end the line with -- --config=configs/lm_tiny.py --workdir=..."
-  given --workdir || fail "training's --workdir is missing: end the line with -- --config=... --workdir=gs://my-bucket/runs/a"
-  ((create)) || ((!spot && !delete_after)) || fail "--spot and --delete-after are for a TPU of --create: write that too"
+  given --config || fail "training's --config is missing: write it last, such as -- --config=configs/lm_tiny.py"
+  given --workdir || fail "training's --workdir is missing: write it last, such as -- --workdir=gs://my-bucket/a"
+  ((create)) || ((!spot && !delete_after)) || fail "--spot and --delete-after need --create: write that too"
   ((!create)) || [[ $type ]] || fail "--type is missing: write what to create, such as --type=v6e-8"
   ((dry_run)) || command -v gcloud >/dev/null ||
     fail "gcloud is not installed: follow https://cloud.google.com/sdk/docs/install, then write: gcloud init"
@@ -91,7 +91,7 @@ software_of() {
     v5p-*) echo v2-alpha-tpuv5 ;;
     v5litepod-*) echo v2-alpha-tpuv5-lite ;;
     v4-* | v3-* | v2-*) echo tpu-ubuntu2204-base ;;
-    *) fail "--type=$1: expected v2, v3, v4, v5e, v5p or v6e, a dash and a number; or name its software by --version" ;;
+    *) fail "--type=$1: expected v2-, v3-, v4-, v5e-, v5p- or v6e- and a number; else write its --version" ;;
   esac
 }
 
@@ -115,16 +115,18 @@ create_tpu() {
     '') run "${request[@]}" ;;
     SUSPENDED | FAILED) delete_tpu && run "${request[@]}" ;;
   esac
-  if ((dry_run)); then return; fi
-  until [[ $(state) == ACTIVE ]]; do
-    if [[ $(state) == FAILED ]]; then fail "$name cannot be had; see: gcloud compute tpus queued-resources list" 1; fi
-    echo "train.sh: waiting for $name" >&2
-    sleep 30
+  while ((!dry_run)); do
+    case $(state) in
+      ACTIVE) break ;;
+      FAILED) fail "$name cannot be had; gcloud compute tpus queued-resources describe $name tells why" 1 ;;
+      *) echo "train.sh: waiting for $name" >&2 && sleep 30 ;;
+    esac
   done
 }
 
 state() { # of the queued resource: ACTIVE, WAITING_FOR_RESOURCES, SUSPENDED, ...; nothing if there is none
-  run gcloud compute tpus queued-resources describe "$name" "${where[@]}" --format='value(state.state)' 2>/dev/null || true
+  run gcloud compute tpus queued-resources describe "$name" "${where[@]}" --format='value(state.state)' \
+    2>/dev/null || true
 }
 
 delete_tpu() {
@@ -135,12 +137,12 @@ on_workers() { # FUNCTION ARGUMENT...: calls it on every worker; it travels as t
   local code=0 command
   command=$(quote bash -c "$(declare -f "$1"); \"\$@\"" train.sh "$@")
   run gcloud compute tpus tpu-vm ssh "$name" "${where[@]}" --worker=all --command="$command" || code=$?
-  if ((code)); then fail "$1 ended with exit code $code; what is still running goes on, and so does this line again" $code; fi
+  ((!code)) || fail "$1 ended with exit code $code, or the connection did; the same line again goes on" $code
 }
 
 run() { # COMMAND...: runs it, or prints it in a dry run
   if ((dry_run)); then
-    echo "$(quote "$@")" >&3
+    quote "$@" >&3
   else
     "$@"
   fi
@@ -154,7 +156,7 @@ quote() { # ARGUMENT...: as one line of any POSIX shell that gives exactly these
       *) words+=("$argument") ;;
     esac
   done
-  printf %s "${words[*]}"
+  printf '%s\n' "${words[*]}"
 }
 
 fail() { # MESSAGE [CODE]

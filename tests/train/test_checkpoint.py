@@ -36,10 +36,7 @@ def mesh_of(sizes=(2, 2, 2)) -> Mesh:
 
 def on(tree, mesh: Mesh):
     """`tree` on `mesh`: matrices split over fsdp and tensor, all else replicated."""
-    specs = [
-        PartitionSpec("fsdp", "tensor") if leaf.ndim == 2 else PartitionSpec()
-        for leaf in jax.tree.leaves(tree)
-    ]
+    specs = [PartitionSpec("fsdp", "tensor") if leaf.ndim == 2 else PartitionSpec() for leaf in jax.tree.leaves(tree)]
     shardings = jax.tree.unflatten(jax.tree.structure(tree), [NamedSharding(mesh, spec) for spec in specs])
     return jax.device_put(tree, shardings)
 
@@ -47,15 +44,15 @@ def on(tree, mesh: Mesh):
 def host_state(step: int) -> dict:
     """A training state, all of it a function of `step`, with every dtype that may stand in one."""
     rng = np.random.default_rng(step)
-    kernel = rng.normal(size=(16, 8)).astype(np.float32)
+    kernel = rng.normal(size=(64, 128)).astype(np.float32)
     params = {
         "layers": {"kernel": kernel, "half": jnp.bfloat16(kernel)},
-        "bias": rng.normal(size=8).astype(np.float32),
+        "bias": rng.normal(size=4096).astype(np.float32),
     }
     moments = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(optax.constant_schedule(1e-3)))
     others = {
         "mask": kernel > 0,
-        "bytes": rng.integers(0, 256, 8, np.uint8),
+        "bytes": rng.integers(0, 256, 16384, np.uint8),
         "key": rng.integers(0, 9, 2, np.uint32),
     }
     return {"step": np.int32(step), "params": params, "opt_state": moments.init(params), "others": others}
@@ -78,9 +75,7 @@ def assert_same(came, state):
 
 def save(checkpoints: Checkpoints, step: int, mesh: Mesh, **metrics: float) -> None:
     metrics = {name.replace("_", "/"): value for name, value in metrics.items()}
-    checkpoints.save(
-        step, state_of(step, mesh), cursor={"examples": 12 * step}, config=CONFIG, metrics=metrics
-    )
+    checkpoints.save(step, state_of(step, mesh), cursor={"examples": 12 * step}, config=CONFIG, metrics=metrics)
 
 
 @pytest.fixture(scope="module")
@@ -107,10 +102,6 @@ class Reader(Checkpoints):
 
     def restore(self, mesh=None):
         return self.restore_newest_good(abstract(state_of(0, mesh or mesh_of())))
-
-
-def data_file(run: Path, step=2) -> Path:
-    return max((run / str(step) / "state").rglob("d/*"), key=lambda path: path.stat().st_size)
 
 
 def flip(file: Path, byte: int, bit=2) -> None:
@@ -156,16 +147,16 @@ def test_what_any_mesh_saves_another_restores(tmp_path, sizes):
 
 
 def test_the_state_may_be_donated_as_soon_as_save_returns(tmp_path):
-    step = jax.jit(lambda tree: jax.tree.map(lambda x: x * 0 - 1, tree), donate_argnums=0)
-    mesh = mesh_of((1, 1, 1))
-    array = on(np.random.default_rng(0).normal(size=(1024, 2048)).astype(np.float32), mesh)
-    wanted, shape = np.array(array), abstract({"w": array})
+    """(On CPU jax copies what orbax still reads, so that it may be that nothing was donated.)"""
+    overwrite = jax.jit(lambda x: x * 0 - 1, donate_argnums=0)
+    values = np.random.default_rng(0).normal(size=(1024, 2048)).astype(np.float32)
     with Checkpoints(tmp_path / "checkpoints", Checkpoint()) as checkpoints:
-        checkpoints.save(1, {"w": array}, cursor={}, config={}, metrics={})
-        jax.block_until_ready(step(array))
-        assert array.is_deleted()
-        checkpoints.wait()
-        assert (np.asarray(checkpoints.restore_newest_good(shape).state["w"]) == wanted).all()
+        for step in range(1, 4):
+            array = on(values + step, mesh_of((1, 1, 1)))
+            shape = abstract({"w": array})
+            checkpoints.save(step, {"w": array}, cursor={}, config={}, metrics={})
+            assert (overwrite(array) == -1).all()
+            assert (np.asarray(checkpoints.restore_newest_good(shape).state["w"]) == values + step).all()
 
 
 def test_a_durable_step_is_not_saved_twice(run):
@@ -193,7 +184,7 @@ def test_metadata_without_arrays(run):
     assert reader.read_config(2) == CONFIG
     record = reader.read_metadata(1)
     assert record["metrics"] == {"val/loss": 1.0}
-    assert record["leaves"]["params/layers/half"].startswith("bfloat16[16,8]:")
+    assert record["leaves"]["params/layers/half"].startswith("bfloat16[64,128]:")
     with pytest.raises(ValueError, match=r"expected a step of \[1, 2\], got 7"):
         reader.read_config(7)
 
@@ -224,18 +215,16 @@ def test_a_damaged_part_is_passed_over_but_not_moved(run):
 
 
 def hurt_leaf(run: Path, name: str) -> None:
-    """Flips one bit of a leaf's bytes, found by their value, in the data file of step 2."""
+    """Flips one bit of a leaf's bytes, found by their value, in a data file of step 2."""
     leaf = host_state(2)
     for key in name.split("."):
         leaf = leaf[key]
-    raw, file = np.asarray(leaf).tobytes()[:16], data_file(run)
-    assert file.read_bytes().count(raw) >= 1
+    raw = np.asarray(leaf).tobytes()[:8]
+    (file,) = [path for path in (run / "2" / "state").rglob("d/*") if raw in path.read_bytes()]
     flip(file, file.read_bytes().index(raw) + 5)
 
 
-@pytest.mark.parametrize(
-    "name", ["params.bias", "params.layers.kernel", "params.layers.half", "others.bytes"]
-)
+@pytest.mark.parametrize("name", ["params.bias", "params.layers.kernel", "params.layers.half", "others.bytes"])
 def test_a_flipped_bit_in_array_data(run, name):
     hurt_leaf(run, name)
     assert_passed_over(run, f"leaf {name.replace('.', '/')}: its digest is")
@@ -246,7 +235,7 @@ def test_flipped_bits_anywhere(run, tmp_path):
     rng = random.Random(0)
     wanted = state_of(2, mesh_of((1, 1, 1)))
     files = sorted(path for path in (run / "2").rglob("*") if path.is_file())
-    for file in files * 3:
+    for file in files * 2:
         whole = file.read_bytes()
         flip(file, rng.randrange(len(whole)), rng.randrange(8))
         reader = Checkpoints(run, Checkpoint())
@@ -259,20 +248,18 @@ def test_flipped_bits_anywhere(run, tmp_path):
         file.write_bytes(whole)
 
 
-HARMLESS = {
+HARMLESS = (
     "_sharding",
     "state/commit_success.txt",
     "array_metadatas/process_0",
     "ocdbt.process_0/manifest.ocdbt",
-}
+)
 
 
 @pytest.mark.parametrize("hurt", ["missing", "truncated", "empty"])
-@pytest.mark.parametrize(
-    "name", [MARKER, RECORD, "_METADATA", "state/manifest.ocdbt", "state/d/", "process_0/d/"]
-)
+@pytest.mark.parametrize("name", [MARKER, RECORD, "_METADATA", "state/manifest.ocdbt", "state/d/", "process_0/d/"])
 def test_a_missing_or_truncated_file(run, name, hurt):
-    file = next(path for path in (run / "2").rglob("*") if name in str(path.relative_to(run / "2")) + "")
+    file = next(path for path in (run / "2").rglob("*") if name in str(path.relative_to(run / "2")))
     raw = file.read_bytes()
     file.unlink()
     if hurt != "missing":
@@ -284,18 +271,16 @@ def test_a_missing_or_truncated_file(run, name, hurt):
 
 
 def test_every_file_is_needed_or_harmless(run):
+    wanted = state_of(2, mesh_of())["params"]
     for file in sorted(path for path in (run / "2").rglob("*") if path.is_file()):
         raw = file.read_bytes()
         file.unlink()
-        params = abstract(state_of(2, mesh_of())["params"])
-        try:
-            assert_same(
-                Checkpoints(run, Checkpoint()).restore_part(params, step=2).state,
-                state_of(2, mesh_of())["params"],
-            )
-            assert any(str(file).endswith(name) for name in HARMLESS)
-        except Damaged as fault:
-            assert str(run / "2") in str(fault)
+        reader = Checkpoints(run, Checkpoint())
+        if str(file).endswith(HARMLESS):
+            assert_same(reader.restore_part(abstract(wanted), step=2).state, wanted)
+        else:
+            with pytest.raises(Damaged, match=str(run / "2")):
+                reader.restore_part(abstract(wanted), step=2)
         file.write_bytes(raw)
 
 
@@ -318,7 +303,6 @@ def test_a_save_that_was_never_finished(run):
 
 def test_the_shelf_of_damaged_checkpoints_never_overwrites(run):
     for _ in range(2):
-        flip(data_file(run), 300)
         shutil.copytree(run / "2", run / "3")
         (run / "3" / MARKER).unlink()
         with Reader(run) as reader:
@@ -350,17 +334,26 @@ def test_a_machine_that_fails_is_not_damage(run, monkeypatch):
     assert not isinstance(caught.value, Damaged)
 
 
+def other_dtype(tree):
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, "bfloat16", sharding=x.sharding), tree)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda s: {**s, "step": s["params"]["bias"]}, r"checkpoint 2, leaf step: expected float32\[8\], got int32\[\]; write"),
-        (lambda s: {**s, "more": s["step"]}, r"leaf more: expected int32\[\], got no such leaf"),
+        (
+            lambda s: s | {"step": s["params"]["bias"]},
+            r"checkpoint 2, leaf step: expected float32\[4096\], got int32\[\]",
+        ),
+        (lambda s: s | {"more": s["step"]}, r"leaf more: expected int32\[\], got no such leaf"),
         (lambda s: {k: v for k, v in s.items() if k != "step"}, r"leaf step: expected no such leaf, got int32\[\]"),
-        (lambda s: {**s, "params": jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, "bfloat16", sharding=x.sharding), s["params"])},
-         r"leaf params/bias: expected bfloat16\[8\], got float32\[8\]"),
-        (lambda s: {**s, "step": jax.ShapeDtypeStruct((), "int32")}, "leaf step: expected a sharding, got None; write"),
+        (
+            lambda s: s | {"params": other_dtype(s["params"])},
+            r"bias: expected bfloat16\[4096\], got float32\[4096\]; write",
+        ),
+        (lambda s: s | {"step": jax.ShapeDtypeStruct((), "int32")}, "leaf step: expected a sharding, got None; write"),
     ],
-)  # fmt: skip
+)
 def test_a_tree_that_does_not_fit_is_the_users_mistake(run, change, message):
     reader = Reader(run)
     with pytest.raises(ValueError, match=message) as caught:
@@ -459,11 +452,9 @@ with t.Checkpoints(sys.argv[3], t.Checkpoint(keep_last=2)) as checkpoints:
 def test_kill_9_at_random_moments_of_asynchronous_saves(tmp_path):
     """Each child is killed while it saves without pause; what it left must be whole, and go on."""
     here, rng = Path(__file__), random.Random(time.time_ns())
-    folders = [tmp_path / str(child) / "checkpoints" for child in range(4)]
+    folders = [tmp_path / str(child) / "checkpoints" for child in range(3)]
     command = [sys.executable, "-c", KILLED, str(here.parents[2]), str(here.parent)]
-    children = [
-        subprocess.Popen([*command, str(folder)], stdout=subprocess.PIPE, text=True) for folder in folders
-    ]
+    children = [subprocess.Popen([*command, str(folder)], stdout=subprocess.PIPE, text=True) for folder in folders]
     for child, folder in zip(children, folders, strict=True):
         with child:
             begun = [child.stdout.readline() for _ in range(2)]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from train.digest import GOLDEN, check_fit, digests, seal, signature, unseal
+from train.digest import GOLDEN, _sums, check_fit, digests, seal, signature, unseal
 
 AXES = ("data", "fsdp", "tensor")
 DTYPES = ("float32", "bfloat16", "float16", "int32", "uint32", "int8", "uint8", "bool", "float8_e4m3fn")
@@ -16,7 +16,7 @@ def values(dtype: str, shape=(16, 8)) -> np.ndarray:
     """Every bit pattern may occur, NaNs too; bool as it is."""
     raw = np.random.default_rng(0).integers(0, 2**32, shape, np.uint32)
     dtype = jnp.dtype(dtype)
-    return raw % 2 == 1 if dtype == bool else raw.astype(f"uint{8 * dtype.itemsize}").view(dtype)
+    return raw % 2 == 1 if dtype.name == "bool" else raw.astype(f"uint{8 * dtype.itemsize}").view(dtype)
 
 
 def placed(x, sizes, axis_type, spec) -> jax.Array:
@@ -66,12 +66,8 @@ def test_under_an_explicit_mesh_set_for_the_whole_program():
 
 def test_only_partial_sums_travel_between_devices():
     leaf = placed(values("float32", (64, 64)), (2, 2, 2), AxisType.Explicit, (("data", "fsdp"), "tensor"))
-    from train.digest import _sums
-
     lines = _sums.lower([leaf]).compile().as_text().splitlines()
-    sizes = [
-        line.split("[")[1].split("]")[0] for line in lines if " all-gather(" in line or " all-reduce(" in line
-    ]
+    sizes = [line.split("[")[1].split("]")[0] for line in lines if " all-gather(" in line or " all-reduce(" in line]
     assert sizes
     assert all(np.prod([int(size) for size in text.split(",") if size]) <= 8 for text in sizes)
 
@@ -112,9 +108,7 @@ def test_sees_another_dtype_and_shape_of_the_same_bits():
     "leaf", [jnp.zeros(3, jnp.complex64), jnp.zeros(3, jnp.int4), jax.eval_shape(lambda: jax.random.key(0))]
 )
 def test_refuses_dtypes_it_cannot_see_the_bits_of(leaf):
-    with pytest.raises(
-        ValueError, match=r"leaf a/b: expected a dtype of 1, 2 or 4 whole bytes, got .*; write"
-    ):
+    with pytest.raises(ValueError, match=r"leaf a/b: expected a dtype of 1, 2 or 4 whole bytes, got .*; write"):
         digests({"a/b": leaf})
 
 
@@ -159,5 +153,5 @@ def test_a_seal_breaks_with_any_change():
 
 
 def test_a_record_that_json_cannot_hold_is_refused():
-    with pytest.raises(ValueError, match="record: expected JSON, got .*; write"):
+    with pytest.raises(ValueError, match=r"record: expected JSON, got .*; write"):
         seal({"config": {"array": np.zeros(2)}})

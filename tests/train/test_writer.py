@@ -207,11 +207,7 @@ def test_tensorboard_gets_every_number_and_the_step_to_forget_from(tmp_path):
     train(tmp_path, [1, 2, 3])
     with open_writer(tmp_path, resume_step=2) as writer:
         writer.write(3, {"train/loss": math.nan, "val/loss": 0.5})
-    got = [
-        (event.step, value.tag, value.simple_value)
-        for event in events(tmp_path)
-        for value in event.summary.value
-    ]
+    got = [(event.step, value.tag, value.simple_value) for event in events(tmp_path) for value in event.summary.value]
     assert [(step, tag) for step, tag, _ in got] == [
         *((step, "train/loss") for step in (1, 2, 3)),
         *((3, tag) for tag in ("train/loss", "val/loss")),
@@ -352,9 +348,7 @@ def test_a_bucket_gets_the_files_at_each_flush_and_a_session_goes_on_from_them()
 
 
 def test_a_bucket_of_an_unknown_kind_is_the_user_s_mistake():
-    with pytest.raises(
-        ValueError, match="--workdir=nowhere://x cannot be reached: Protocol not known: nowhere"
-    ):
+    with pytest.raises(ValueError, match="--workdir=nowhere://x cannot be reached: Protocol not known: nowhere"):
         open_writer("nowhere://x")
 
 

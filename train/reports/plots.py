@@ -110,9 +110,7 @@ def _scale(axes: "Axes", steps: list[int]) -> None:
 
 def _dress(axes: "Axes", name: str, finals: str) -> None:
     finals = fill(finals, width=100)
-    axes.set_title(
-        name, loc="left", color=INK, fontsize=14, fontweight="bold", pad=14 + 13 * len(finals.split("\n"))
-    )
+    axes.set_title(name, loc="left", color=INK, fontsize=14, fontweight="bold", pad=14 + 13 * len(finals.split("\n")))
     axes.annotate(finals, (0, 1), (0, 10), xycoords="axes fraction", textcoords="offset points", color=INK)
     axes.set_xlabel("steps", color=INK)
     axes.set_ylabel("loss (nats per token)", color=INK)

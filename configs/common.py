@@ -1,0 +1,36 @@
+"""What configs share."""
+
+from ml_collections import ConfigDict
+
+def make(**sections) -> ConfigDict:
+    """A config from plain dicts."""
+    return ConfigDict(sections)
+
+
+def shrink(config: ConfigDict) -> ConfigDict:
+    """The `tiny` form of a language model's config: the same kind of run, on made-up text, over in seconds.
+
+    Eight heads and a batch of 16, so that it fits every mesh of eight devices.
+    """
+    config.data = dict(
+        source="synthetic",
+        num_documents=64,
+        document_bytes=2000,
+        tokenizer="bytes",
+        seq_len=64,
+        train_split="train[:80%]",
+        val_split="train[80%:]",
+        prepare_workers=0,
+    )
+    config.model.update(num_layers=4, model_size=64, num_heads=8, num_kv_heads=8, mlp_size=128, dropout=0.0)
+    config.train = dict(num_steps=40, batch_size=16)
+    config.eval = dict(val=dict(split="val", every=20))
+    config.checkpoint = dict(every=10, keep_last=2)
+    config.log = dict(every=10)
+    config.sample.num_tokens = 32
+    return config
+
+
+def refuse(file: str, arg: str) -> None:
+    """A config's answer to an argument that it does not know."""
+    raise ValueError(f"{file}: expected the argument 'tiny' or none, got {arg!r}")

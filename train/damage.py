@@ -1,0 +1,83 @@
+"""Reading what may be damaged: Orbax's errors, which all say "incompatible handler", made to name leaf or file."""
+
+import asyncio
+import gc
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import jax
+import numpy as np
+from etils import epath
+from jax.experimental import multihost_utils
+
+# Where these say that the machine failed, no checkpoint is called damaged.
+MACHINE_ERRORS = (MemoryError, PermissionError, TimeoutError, jax.errors.JaxRuntimeError)
+MACHINE_CODES = (
+    "PERMISSION_DENIED",
+    "UNAVAILABLE",
+    "RESOURCE_EXHAUSTED",
+    "DEADLINE_EXCEEDED",
+    "UNAUTHENTICATED",
+)
+SETTLE_S = 0.2  # for the reads that orbax leaves under way when one has failed
+
+
+class Damaged(ValueError):
+    """A checkpoint that cannot be trusted; the message names the leaf or the file, and the reason."""
+
+
+def read(path: epath.Path, load: Callable[[], dict]) -> dict:
+    """What `load` reads of `path`; its errors become Damaged, and in all processes if in one.
+
+    (They must go on from the same step.) An error of the machine's, such as memory or permission, stays what it is.
+    """
+    found, fault = {}, None
+    with _hushed():
+        try:
+            found = load()
+        except Exception as error:
+            fault = _diagnose(error, path)
+        if fault is not None:
+            time.sleep(SETTLE_S)
+            gc.collect()
+    whole = np.all(multihost_utils.process_allgather(np.array(fault is None)))
+    if fault is not None:
+        raise fault
+    if not whole:
+        raise Damaged(f"{path}: another process could not read its part")
+    return found
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Where orbax fails to read, it closes its event loop over a task per leaf, and each prints tracebacks later."""
+    loggers, hook = [logging.getLogger("absl"), logging.getLogger("asyncio")], sys.unraisablehook
+    sys.unraisablehook = lambda info: None if _is_leftover(info) else hook(info)
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
+        for logger in loggers:
+            logger.disabled = True
+        try:
+            yield
+        finally:
+            sys.unraisablehook = hook
+            for logger in loggers:
+                logger.disabled = False
+
+
+def _is_leftover(info) -> bool:
+    return asyncio.iscoroutine(info.object) or "loop is closed" in str(info.exc_value)
+
+
+def _diagnose(error: Exception, path: epath.Path) -> Exception:
+    """What orbax calls "incompatible handler": Damaged, naming leaf or file, or the machine's own error."""
+    cause: BaseException = error
+    while inner := cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__):
+        cause = inner
+    text = str(cause).split(" [tensorstore_spec")[0]
+    if isinstance(cause, MACHINE_ERRORS) or text.startswith(MACHINE_CODES):
+        return error
+    return Damaged(f"{path}: {type(cause).__name__}: {text}")
