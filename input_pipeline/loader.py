@@ -6,6 +6,7 @@ A batch is `batch_size` consecutive examples, and a host makes rows [low, high) 
 of a run is the number of examples that it has consumed.
 """
 
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -27,13 +28,16 @@ class Batches(Iterator[Batch]):
     """An iterator that ends its threads and processes when it is closed, or left as a context manager."""
 
     def __init__(self, iterator: Any) -> None:
-        self._iterator = iterator
+        self._iterator: Iterator[Batch] = iterator
+        self._end = weakref.finalize(self, iterator.close)  # at exit too, while Grain can still run
 
     def __next__(self) -> Batch:
         return batch.check(next(self._iterator))
 
     def close(self) -> None:
-        self._iterator.close()
+        """End threads and processes; no batch comes after it. Closing twice is fine."""
+        self._end()
+        self._iterator = iter(())
 
     def __enter__(self) -> "Batches":
         return self

@@ -63,14 +63,14 @@ class Rows:
         starts_S, lengths_S, segments_S = self._spans(indices_B)
         offsets_S = np.cumsum(lengths_S) - lengths_S
         segments = np.repeat(segments_S, lengths_S)
-        positions = np.arange(len(segments)) - np.repeat(offsets_S, lengths_S)
-        source = positions + np.repeat(starts_S, lengths_S)
         real = segments > 0
+        positions = (np.arange(len(segments)) - np.repeat(offsets_S, lengths_S)) * real
+        source = positions + np.repeat(starts_S, lengths_S)
         flat = {
             "tokens": self.store.tokens.take(source) * real,
             "targets": self.store.tokens.take(source + 1) * real,
             "segment_ids": segments,
-            "positions": positions * real,
+            "positions": positions,
             "weights": real,
         }
         shape = (len(indices_B), self.seq_len)
@@ -81,19 +81,16 @@ class Rows:
         (segment 0).
         """
         first_B = self._plan["rows"][indices_B]
-        count_B = self._plan["rows"][indices_B + 1] - first_B
-        ends_B = np.cumsum(count_B + 1)
-        begins_B = ends_B - count_B - 1
-        local_S = np.arange(ends_B[-1]) - np.repeat(begins_B, count_B + 1)
-        span_S = np.repeat(first_B, count_B + 1) + local_S
-        span_S[ends_B - 1] = 0
-        starts_S, lengths_S, segments_S = (
-            self._plan["starts"][span_S],
-            self._plan["lengths"][span_S],
-            local_S + 1,
-        )
-        starts_S[ends_B - 1] = lengths_S[ends_B - 1] = segments_S[ends_B - 1] = 0
-        lengths_S[ends_B - 1] = self.seq_len - np.add.reduceat(lengths_S, begins_B)
+        size_B = self._plan["rows"][indices_B + 1] - first_B + 1
+        begin_B = np.cumsum(size_B) - size_B
+        begin_S = np.repeat(begin_B, size_B)
+        segments_S = np.arange(1, len(begin_S) + 1) - begin_S
+        span_S = np.repeat(first_B, size_B) + segments_S - 1
+        padding_B = begin_B + size_B - 1
+        span_S[padding_B] = 0
+        starts_S, lengths_S = self._plan["starts"][span_S], self._plan["lengths"][span_S]
+        starts_S[padding_B] = lengths_S[padding_B] = segments_S[padding_B] = 0
+        lengths_S[padding_B] = self.seq_len - np.add.reduceat(lengths_S, begin_B)
         return starts_S, lengths_S, segments_S
 
     def __reduce__(self):

@@ -65,7 +65,7 @@ def text(index: int, *, num_bytes: int) -> bytes:
     while length < num_bytes:
         sentence, followers = _GRAMMAR[state]
         a, b = _draw(rng, people, 2)
-        [thing], [place], [state] = (_draw(rng, options, 1) for options in (tuple(colours), places, followers))
+        [thing], [place], [state] = _draw(rng, tuple(colours), 1), _draw(rng, places, 1), _draw(rng, followers, 1)
         end = "\n" if rng.random() < 0.2 else " "
         story.append(sentence.format(a=a, b=b, thing=thing, colour=colours[thing], place=place) + end)
         length += len(story[-1])

@@ -146,7 +146,7 @@ class Transformer(nnx.Module):
         if config.positions == "learned":
             self.positions = param(normal(config.max_length, config.model_size), "PD")
         stack = nnx.vmap(lambda rngs: Block(config, rngs=rngs), transform_metadata={nnx.PARTITION_NAME: "layers"})
-        self.layers = stack(rngs.fork(split=config.num_layers))
+        self.layers = stack(rngs.split(config.num_layers))
         self.final_norm = config.make_norm()
         if not config.tie_embeddings:
             self.head = param(normal(config.model_size, config.vocab_size), "DV")

@@ -23,6 +23,7 @@ MACHINE_CODES = (
     "DEADLINE_EXCEEDED",
     "UNAUTHENTICATED",
 )
+VERDICTS = ("good", "damaged", "machine")
 SETTLE_S = 0.2  # for the reads that orbax leaves under way when one has failed
 
 
@@ -31,9 +32,9 @@ class Damaged(ValueError):
 
 
 def read(path: epath.Path, load: Callable[[], dict]) -> dict:
-    """What `load` reads of `path`; its errors become Damaged, and in all processes if in one.
+    """What `load` reads of `path`; its errors become Damaged, those of the machine (memory, permission) stay.
 
-    (They must go on from the same step.) An error of the machine's, such as memory or permission, stays what it is.
+    All processes call it, and all raise if one does: they must go on from the same step.
     """
     found, fault = {}, None
     with _hushed():
@@ -44,12 +45,21 @@ def read(path: epath.Path, load: Callable[[], dict]) -> dict:
         if fault is not None:
             time.sleep(SETTLE_S)
             gc.collect()
-    whole = np.all(multihost_utils.process_allgather(np.array(fault is None)))
+    _agree(path, fault)
+    return found
+
+
+def _agree(path: epath.Path, fault: Exception | None) -> None:
+    """Raises what this process met, and Damaged in each if in one: the others only met a timeout, waiting for it."""
+    verdict = "good" if fault is None else "damaged" if isinstance(fault, Damaged) else "machine"
+    codes = multihost_utils.process_allgather(np.array(VERDICTS.index(verdict)))
+    verdicts = {VERDICTS[code] for code in np.ravel(codes)}
+    if "damaged" in verdicts and verdict != "damaged":
+        raise Damaged(f"{path}: another process found its part damaged")
     if fault is not None:
         raise fault
-    if not whole:
-        raise Damaged(f"{path}: another process could not read its part")
-    return found
+    if verdicts != {"good"}:
+        raise RuntimeError(f"{path}: another process could not read its part; its log says why")
 
 
 @contextmanager

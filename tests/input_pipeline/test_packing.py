@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from input_pipeline import batch, packing
@@ -68,8 +68,10 @@ def _first_fit_slowly(texts, seq_len, window):
     return rows + full
 
 
+@pytest.mark.parametrize("rule", sorted(PACKINGS))
+@settings(deadline=None, max_examples=30)
 @given(seed=st.integers(0, 10**6), seq_len=st.integers(1, 50), num=st.integers(1, 150))
-def test_rows_are_those_of_the_slow_reading(rule, tmp_path_factory, seed, seq_len, num):
+def test_rows_are_those_of_the_slow_reading(tmp_path_factory, rule, seed, seq_len, num):
     texts = _texts(seed, num)
     rows = _rows(texts, seq_len=seq_len, packing=rule, cache_dir=tmp_path_factory.mktemp("rows"))
     slow = {
@@ -176,5 +178,5 @@ def test_the_contract_is_checked(spoil):
     assert batch.check(good) is good
     assert not any(array.any() for array in good.values())
     spoil(good)
-    with pytest.raises(ValueError, match="expected a batch of tokens int32, .*; got "):
+    with pytest.raises(ValueError, match=r"expected a batch of tokens int32, .*; got "):
         batch.check(good)

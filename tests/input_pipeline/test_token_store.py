@@ -13,11 +13,11 @@ import pytest
 
 from input_pipeline import token_store
 from input_pipeline.packing import plan_rows
-from input_pipeline.sources import Memory, Synthetic
+from input_pipeline.sources import Memory
 from input_pipeline.token_store import build, open_store
 from input_pipeline.tokenizer import Bytes, HuggingFace
 
-SOURCE = Synthetic(12, 300_000)  # 3.6 MB: four shards
+SOURCE = Memory(tuple(bytes([i]) * 300_000 for i in range(12)))  # 3.6 MB: four shards
 
 
 def _files(store):
@@ -81,21 +81,24 @@ def test_a_build_that_dies_while_joining_is_finished(tmp_path, monkeypatch):
 
 BUILDER = textwrap.dedent("""
     import pathlib, sys
-    from input_pipeline.sources import Synthetic
+    from input_pipeline.sources import Memory
     from input_pipeline.token_store import build
     from input_pipeline.tokenizer import Bytes
 
-    source = Synthetic(12, 300_000)
-    print("ready", flush=True)
-    report = lambda *r: print(*r, flush=True)
+    def report(label, done, total):
+        print(label, done, flush=True)
+        if done and sys.argv[2] == "2":
+            sys.stdin.read()  # until it is killed
+
+    source = Memory(tuple(bytes([i]) * 300_000 for i in range(12)))
     build(source, tokenizer=Bytes(), cache_dir=pathlib.Path(sys.argv[1]), workers=int(sys.argv[2]), progress=report)
-    print("built", flush=True)
 """)  # without a __main__ guard: worker processes must not need one
 
 
 def _start(folder, *, workers):
     command = [sys.executable, "-c", BUILDER, str(folder), str(workers)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=os.getcwd())
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, text=True, cwd=os.getcwd(), **pipes)
 
 
 def _children(pid):
@@ -115,16 +118,17 @@ def _gone(pid):
 def test_kill_9_takes_the_workers_along_and_the_next_build_resumes(tmp_path):
     first = _start(tmp_path / "a", workers=2)
     for line in first.stdout:
-        if line.startswith("tokenizing") and line.split()[-2] != "0":
+        if line.startswith("tokenizing") and line.split()[-1] != "0":
             break
     children = _children(first.pid)
     assert len(children) >= 2
     first.send_signal(signal.SIGKILL)
-    first.communicate()
+    first.wait()
     deadline = time.monotonic() + 10
     while not all(map(_gone, children)) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert all(map(_gone, children))
+    first.communicate()
     # Two at once go on from there; neither harms the other.
     both = [_start(tmp_path / "a", workers=0) for _ in range(2)]
     said = [process.communicate()[0] for process in both]
@@ -170,6 +174,7 @@ def test_what_is_not_utf8_is_counted_and_named(tmp_path):
     source = Memory((b"good", b"\xff", "é".encode(), b"\xc3"))
     store = build(source, tokenizer=HuggingFace(made.to_str()), cache_dir=tmp_path)
     assert (store.index.num_replaced, store.index.replaced) == (2, ("document-000001", "document-000003"))
+    assert (store.num_bytes, store.num_tokens) == (8, 4 + 4 + 3 + 2 + 3)
 
 
 def test_keys_tell_texts_and_tokenizers_apart(tmp_path):

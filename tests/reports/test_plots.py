@@ -114,7 +114,7 @@ def test_a_failed_drawing_leaves_the_old_picture(tmp_path, monkeypatch):
     assert path.read_bytes() == before
 
 
-def test_nulls_a_line_being_written_and_a_single_point_are_drawn(tmp_path, axes_of):
+def test_nulls_are_gaps_and_a_line_still_being_written_is_left_out(tmp_path, axes_of):
     lines = [{"step": 1, "train/loss": None}, {"step": 2, "train/loss": 3.0}, {"step": 3, "train/loss": None}]
     write_metrics(tmp_path, lines)
     with (tmp_path / "metrics.jsonl").open("a") as file:
@@ -123,8 +123,11 @@ def test_nulls_a_line_being_written_and_a_single_point_are_drawn(tmp_path, axes_
     raw, mean = axes.get_lines()
     assert np.isnan(raw.get_ydata()).tolist() == [True, False, True]
     assert np.isnan(mean.get_ydata()).tolist() == [True, False, True]
-    one = write_metrics(tmp_path / "one", [{"step": 1, "train/loss": 3.0}])
-    assert len(pixels_of(plots.loss_curve(one), plots.TRAIN_COLOUR)[0]) > 20
+
+
+def test_a_single_loss_is_a_dot(tmp_path, axes_of):
+    _, mean = axes_of(write_metrics(tmp_path, [{"step": 1, "train/loss": 3.0}])).get_lines()
+    assert (mean.get_marker(), mean.get_xydata().tolist()) == ("o", [[1, 3]])
 
 
 @pytest.mark.parametrize("lines", [None, [], [{"step": 1, "val/accuracy": 0.5}]])

@@ -63,11 +63,11 @@ class Cloud:
 
     def __init__(self, folder: pathlib.Path):
         self.folder = folder
-        self.bin = folder / "bin"
-        for name in ("bin", "calls", "worker0", "worker1"):
+        self.bin, self.tools = folder / "bin", folder / "tools"
+        for name in ("bin", "tools", "calls", "worker0", "worker1"):
             (folder / name).mkdir()
         for tool in TOOLS:
-            (self.bin / tool).symlink_to(shutil.which(tool) or pytest.skip(f"no {tool} here"))
+            self.link(tool)
         self.install("gcloud", GCLOUD)
         self.install("make", MAKE)
         self.install("python3.12", "")
@@ -77,9 +77,16 @@ class Cloud:
         self.git("init", "--quiet", "--initial-branch=main", self.origin)
         self.commit("first")
 
+    def link(self, tool):
+        """Lets the machine's own tool be found. Links are kept apart: to write to one is to write to the tool."""
+        (self.tools / tool).symlink_to(shutil.which(tool) or pytest.skip(f"no {tool} here"))
+
     def install(self, name, text):
-        (self.bin / name).write_text(text)
-        (self.bin / name).chmod(0o755)
+        """A fake, found before any tool of its name."""
+        path = self.bin / name
+        assert not path.is_symlink(), f"{path} is a link to {path.resolve()}"
+        path.write_text(text)
+        path.chmod(0o755)
 
     def says(self, name, text):
         (self.folder / name).write_text(text)
@@ -97,7 +104,7 @@ class Cloud:
         who = {f"GIT_{role}_{what}": "a@b" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
         config = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
         return {
-            "PATH": str(self.bin),
+            "PATH": f"{self.bin}:{self.tools}",
             "FAKE": str(self.folder),
             "HOME": str(self.folder),
             "LOGIN_SHELL": self.login_shell,
@@ -106,7 +113,7 @@ class Cloud:
         }
 
     def line(self, *options, training=TRAINING):
-        return [str(self.bin / "bash"), str(SCRIPT), *PLACE, f"--repo={self.origin}", *options, "--", *training]
+        return [str(self.tools / "bash"), str(SCRIPT), *PLACE, f"--repo={self.origin}", *options, "--", *training]
 
     def run(self, *options, training=TRAINING):
         return self.execute(self.line(*options, training=training))
@@ -179,7 +186,7 @@ NASTY = [
 @pytest.mark.parametrize("login_shell", ["bash", "dash"])
 def test_arguments_arrive_exactly_on_every_worker(cloud, login_shell):
     if login_shell == "dash":
-        (cloud.bin / "dash").symlink_to(shutil.which("dash") or pytest.skip("no dash here"))
+        cloud.link("dash")
     cloud.login_shell = login_shell
     done = cloud.run(training=NASTY)
     assert done.returncode == 0, done.stderr
@@ -248,8 +255,8 @@ def test_training_survives_the_connection_and_the_same_line_follows_it(cloud):
     cloud.commit("code that a run in progress must not see")
     with cloud.start() as second:
         shown = ""
-        while shown.count("training in ") < 2:
-            shown += second.stdout.readline()
+        while shown.count("training in ") < 2 and (line := second.stdout.readline()):
+            shown += line
         (cloud.folder / "wait").unlink()
         shown += second.stdout.read()
     assert second.returncode == 0, shown
@@ -411,7 +418,7 @@ def test_a_dry_run_prints_what_a_real_one_runs(cloud):
     assert cloud.verbs() == ["describe", "create", "describe", "ssh", "ssh", "delete"]
     for path in (cloud.folder / "calls").iterdir():
         path.unlink()
-    cloud.execute([str(cloud.bin / "bash"), "-c", dry.stdout])
+    cloud.execute([str(cloud.tools / "bash"), "-c", dry.stdout])
     assert cloud.calls() == real[:2] + real[3:], "pasted, it is the same, but for the waiting"
     assert cloud.trained(0) == [["-m", "train", *NASTY]] * 2
 
@@ -475,7 +482,7 @@ def test_the_repo_is_this_checkout_s_origin_unless_given(cloud):
     checkout = cloud.folder / "checkout"
     cloud.git("init", "--quiet", checkout)
     shutil.copy(SCRIPT, checkout / "train.sh")
-    line = [str(cloud.bin / "bash"), str(checkout / "train.sh"), *PLACE, "--dry-run", "--", *TRAINING]
+    line = [str(cloud.tools / "bash"), str(checkout / "train.sh"), *PLACE, "--dry-run", "--", *TRAINING]
     done = cloud.execute(line)
     assert done.returncode == 2
     assert "--repo is missing, and this checkout has no origin: write --repo=https://..." in done.stderr
@@ -486,7 +493,7 @@ def test_the_repo_is_this_checkout_s_origin_unless_given(cloud):
 
 
 def test_help_is_the_header(cloud):
-    done = cloud.execute([str(cloud.bin / "bash"), str(SCRIPT), "--help"])
+    done = cloud.execute([str(cloud.tools / "bash"), str(SCRIPT), "--help"])
     assert done.returncode == 0
     assert done.stdout.startswith("Trains on a TPU VM, or on every worker of a pod slice:\n")
     assert "Exit codes: 0 trained" in done.stdout

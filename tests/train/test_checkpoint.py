@@ -16,6 +16,7 @@ import optax
 import pytest
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from train import checkpoint, damage
 from train.checkpoint import MARKER, RECORD, Checkpoint, Checkpoints, Damaged, kept
 
 AXES = ("data", "fsdp", "tensor")
@@ -301,6 +302,18 @@ def test_a_save_that_was_never_finished(run):
     assert {path.name for path in run.iterdir()} == {"2", "4"}
 
 
+@pytest.mark.parametrize("hurt", [lambda raw: raw.replace(b'"metrics"', b'"metrixs"'), lambda raw: raw[:50]])
+def test_an_older_damaged_record_does_not_stop_a_save(run, hurt):
+    record = run / "1" / RECORD
+    record.write_bytes(hurt(record.read_bytes()))
+    with Reader(run) as reader:
+        assert reader.restore().step == 2
+        assert not reader.warnings
+        save(reader, 3, mesh_of())
+        assert f"checkpoint 1 is damaged: {record}" in reader.warnings[0]
+    assert reader.steps() == [2, 3]
+
+
 def test_the_shelf_of_damaged_checkpoints_never_overwrites(run):
     for _ in range(2):
         shutil.copytree(run / "2", run / "3")
@@ -322,9 +335,37 @@ def test_all_damaged_is_an_error_and_stays_one(run):
     assert sorted(path.name for path in run.iterdir()) == ["1", "2"]
 
 
-def test_a_machine_that_fails_is_not_damage(run, monkeypatch):
-    from train import checkpoint
+@pytest.mark.parametrize(
+    ("others", "fault", "error", "message"),
+    [
+        (["good"], None, None, ""),
+        (["good"], Damaged("mine"), Damaged, "mine"),
+        (["damaged"], None, Damaged, "another process found"),
+        (["damaged"], TimeoutError("barrier"), Damaged, "another process found"),
+        (["good", "machine"], None, RuntimeError, "its log says why"),
+        (["good"], PermissionError("mine"), PermissionError, "mine"),
+    ],
+)
+def test_all_processes_come_to_one_verdict(monkeypatch, others, fault, error, message):
+    def gather(mine):
+        return np.array([mine, *(damage.VERDICTS.index(other) for other in others)])
 
+    monkeypatch.setattr(damage.multihost_utils, "process_allgather", gather)
+
+    def load():
+        if fault is not None:
+            raise fault
+        return {"state": 1}
+
+    monkeypatch.setattr(damage, "_diagnose", lambda error, path: error)
+    if error is None:
+        assert damage.read(Path("x"), load) == {"state": 1}
+    else:
+        with pytest.raises(error, match=message):
+            damage.read(Path("x"), load)
+
+
+def test_a_machine_that_fails_is_not_damage(run, monkeypatch):
     def out_of_memory(*_):
         raise ValueError("incompatible handler") from MemoryError("no more")
 

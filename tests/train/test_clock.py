@@ -116,7 +116,8 @@ def test_real_time_runs_forward():
     clock = Clock(total_steps=10)
     with clock.part("data"):
         sum(range(1000))
-    assert clock.report(1, tokens=1)["train/step_time_s"] > 0
+    assert 0 < clock.elapsed_s() < 60
+    assert 0 < clock.report(1, tokens=1)["train/data_wait_fraction"] < 1
 
 
 def test_imports_are_light():

@@ -1,0 +1,327 @@
+"""The contract of every model, and the Transformer against obvious implementations in numpy."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from scipy import special
+
+from models import cache, count, generate
+from models.transformer import Config, Transformer
+
+GPT2 = Config(
+    num_layers=3,
+    model_size=32,
+    num_heads=4,
+    num_kv_heads=4,
+    mlp_size=64,
+    norm="layer",
+    positions="learned",
+    activation="gelu",
+    use_bias=True,
+    tie_embeddings=True,
+    vocab_size=48,
+    max_length=16,
+)
+LLAMA3 = Config(
+    num_layers=3,
+    model_size=32,
+    num_heads=4,
+    num_kv_heads=2,
+    mlp_size=64,
+    norm="rms",
+    positions="rope",
+    rope_theta=500_000.0,
+    rope_scaling=dataclasses.replace(
+        Config.__dataclass_fields__["rope_scaling"].default, factor=8.0, original_length=64
+    ),
+    activation="swiglu",
+    use_bias=False,
+    tie_embeddings=False,
+    vocab_size=48,
+    max_length=16,
+)
+MODELS = {"gpt2": GPT2, "llama3": LLAMA3}
+
+
+def make(config: Config, seed: int = 0) -> Transformer:
+    """A model whose every leaf is random, so that no bias or scale is without effect."""
+    model = Transformer(config, rngs=nnx.Rngs(seed))
+    state = nnx.state(model, nnx.Param)
+    leaves, tree = jax.tree.flatten(state)
+    noise = jax.random.split(jax.random.key(seed + 1), len(leaves))
+    noisy = [leaf + 0.2 * jax.random.normal(key, leaf.shape) for leaf, key in zip(leaves, noise, strict=True)]
+    nnx.update(model, jax.tree.unflatten(tree, noisy))
+    return model
+
+
+def rows(num_rows: int, length: int, config: Config, seed: int = 0):
+    tokens = np.random.default_rng(seed).integers(0, config.vocab_size, (num_rows, length))
+    positions = np.broadcast_to(np.arange(length), tokens.shape)
+    return {"tokens_BL": tokens, "positions_BL": positions, "segments_BL": np.ones_like(tokens)}
+
+
+def run(model, tokens_BL, **where):
+    return jax.jit(lambda model: model(jnp.asarray(tokens_BL), **jax.tree.map(jnp.asarray, where)))(model)
+
+
+def reference(params: dict, config: Config, tokens: np.ndarray) -> np.ndarray:
+    """One row through GPT-2 or Llama 3, position by position and head by head, in float64."""
+    p = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
+    x = p["embed"][tokens]
+    if config.positions == "learned":
+        x = x + p["positions"][: len(tokens)]
+    for layer in range(config.num_layers):
+        block = jax.tree.map(lambda leaf, layer=layer: leaf[layer], p["layers"])
+        x = x + reference_attention(block["attention"], config, reference_norm(block["attention_norm"], config, x))
+        x = x + reference_mlp(block["mlp"], config, reference_norm(block["mlp_norm"], config, x))
+    x = reference_norm(p["final_norm"], config, x)
+    return x @ (p["embed"].T if config.tie_embeddings else p["head"])
+
+
+def reference_norm(p, config, x):
+    if config.norm == "layer":
+        return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + config.norm_epsilon) * p[
+            "scale"
+        ] + p["bias"]
+    return x / np.sqrt((x**2).mean(-1, keepdims=True) + config.norm_epsilon) * p["scale"]
+
+
+def reference_mlp(p, config, x):
+    if config.activation == "swiglu":
+        gate, up = x @ p["up"]["kernel"][:, 0], x @ p["up"]["kernel"][:, 1]
+        return (gate * special.expit(gate) * up) @ p["down"]["kernel"]
+    h = x @ p["up"]["kernel"] + p["up"]["bias"]
+    h = 0.5 * h * (1 + np.tanh(np.sqrt(2 / np.pi) * (h + 0.044715 * h**3)))
+    return h @ p["down"]["kernel"] + p["down"]["bias"]
+
+
+def reference_angles(config, position):
+    """Llama 3.1's frequencies, by its published rule of wavelengths."""
+    scaling, angles = config.rope_scaling, []
+    for i in range(config.head_size // 2):
+        freq = config.rope_theta ** (-2 * i / config.head_size)
+        wavelength = 2 * np.pi / freq
+        if wavelength > scaling.original_length / scaling.low_freq_factor:
+            freq = freq / scaling.factor
+        elif wavelength > scaling.original_length / scaling.high_freq_factor:
+            smooth = (scaling.original_length / wavelength - scaling.low_freq_factor) / (
+                scaling.high_freq_factor - scaling.low_freq_factor
+            )
+            freq = (1 - smooth) * freq / scaling.factor + smooth * freq
+        angles.append(position * freq)
+    return np.array(angles)
+
+
+def reference_rotate(config, x, position):
+    turned = (x[: len(x) // 2] + 1j * x[len(x) // 2 :]) * np.exp(1j * reference_angles(config, position))
+    return np.concatenate([turned.real, turned.imag])
+
+
+def reference_attention(p, config, x):
+    bias = lambda name: p[name]["bias"] if config.use_bias else 0
+    q = np.einsum("LD,DKGH->LKGH", x, p["query"]["kernel"]) + bias("query")
+    k = np.einsum("LD,DKH->LKH", x, p["key"]["kernel"]) + bias("key")
+    v = np.einsum("LD,DKH->LKH", x, p["value"]["kernel"]) + bias("value")
+    out = np.zeros_like(x)
+    for group in np.ndindex(*q.shape[1:3]):
+        for i in range(len(x)):
+            turn = reference_rotate if config.positions == "rope" else lambda config, x, position: x
+            scores = [
+                turn(config, q[(i, *group)], i) @ turn(config, k[j, group[0]], j) / np.sqrt(config.head_size)
+                for j in range(i + 1)
+            ]
+            mixed = special.softmax(scores) @ v[: i + 1, group[0]]
+            out[i] += mixed @ p["out"]["kernel"][group]
+    return out + bias("out")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_equals_the_reference(name):
+    config = MODELS[name]
+    model = make(config)
+    inputs = rows(2, 12, config)
+    logits = run(model, **inputs)
+    params = nnx.to_pure_dict(nnx.state(model, nnx.Param))
+    for row in range(2):
+        np.testing.assert_allclose(logits[row], reference(params, config, inputs["tokens_BL"][row]), atol=2e-4)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_jit_and_loops_change_nothing(name):
+    config = MODELS[name]
+    inputs = rows(2, 12, config)
+    logits = run(make(config), **inputs)
+    eager = make(config)(**jax.tree.map(jnp.asarray, inputs))
+    np.testing.assert_allclose(eager, logits, atol=1e-5)
+    unrolled = run(make(dataclasses.replace(config, layer_loop="unroll")), **inputs)
+    np.testing.assert_allclose(unrolled, logits, atol=1e-5)
+
+
+@pytest.mark.parametrize("loop", ["scan", "unroll"])
+@pytest.mark.parametrize("name", MODELS)
+def test_cached_decoding_equals_the_full_pass(name, loop):
+    config = dataclasses.replace(MODELS[name], layer_loop=loop)
+    model, inputs = make(config), rows(2, 12, config)
+    whole = run(model, **inputs)
+    tokens = jnp.asarray(inputs["tokens_BL"])
+    extend = jax.jit(lambda model, tokens, past: model.extend(tokens, past))
+    past = cache.empty(config, num_rows=2, max_length=config.max_length)
+    pieces, start = [], 0
+    for size in (5, 1, 1, 3, 1, 1):
+        logits, past = extend(model, tokens[:, start : start + size], past)
+        pieces.append(logits)
+        start += size
+    np.testing.assert_allclose(jnp.concatenate(pieces, axis=1), whole, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_documents_in_one_row_do_not_see_each_other(name):
+    config = MODELS[name]
+    model = make(config)
+    inputs = rows(1, 12, config)
+    positions = np.concatenate([np.arange(5), np.arange(4), np.zeros(3, int)])[None]
+    segments = np.array([[1] * 5 + [2] * 4 + [0] * 3])
+    packed = run(model, inputs["tokens_BL"], positions_BL=positions, segments_BL=segments)
+    for low, high in ((0, 5), (5, 9)):
+        tokens = inputs["tokens_BL"][:, low:high]
+        ones = np.ones_like(tokens)
+        alone = run(model, tokens, positions_BL=positions[:, low:high], segments_BL=ones)
+        np.testing.assert_allclose(packed[:, low:high], alone, atol=1e-5)
+    assert np.isfinite(packed).all(), "padding gives numbers too"
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_no_position_sees_a_later_one(name):
+    config = MODELS[name]
+    model, inputs = make(config), rows(1, 12, config)
+    before = run(model, **inputs)
+    inputs["tokens_BL"][0, 7] = (inputs["tokens_BL"][0, 7] + 1) % config.vocab_size
+    after = run(model, **inputs)
+    np.testing.assert_array_equal(before[:, :7], after[:, :7])
+    assert (np.abs(before - after)[:, 7:].max(-1) > 1e-4).all()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_dtypes_are_apart(name):
+    config = dataclasses.replace(MODELS[name], compute_dtype="bfloat16", softmax_dtype="float32")
+    model = make(config)
+    assert {leaf.dtype for leaf in jax.tree.leaves(nnx.state(model, nnx.Param))} == {jnp.dtype("float32")}
+    logits = run(model, **rows(2, 12, config))
+    assert logits.dtype == jnp.float32
+    exact = run(make(MODELS[name]), **rows(2, 12, config))
+    assert 1e-4 < float(jnp.abs(logits - exact).max()) < 1.0
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("tied", [True, False])
+def test_count_equals_the_leaves(name, tied):
+    config = dataclasses.replace(MODELS[name], tie_embeddings=tied)
+    model = Transformer(config, rngs=nnx.Rngs(0))
+    assert count.num_params(config) == sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param)))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_flops_equal_those_of_the_traced_matmuls(name):
+    config = MODELS[name]
+    inputs = rows(2, 12, config)
+    unrolled = dataclasses.replace(config, layer_loop="unroll")
+    jaxpr = jax.make_jaxpr(lambda model: model(**jax.tree.map(jnp.asarray, inputs)))(make(unrolled))
+    total = sum(dot_flops(equation) for equation in equations(jaxpr.jaxpr))
+    assert count.forward_flops(config, seq_len=12) * 2 * 12 == total
+    assert count.train_flops(config, seq_len=12) == 3 * count.forward_flops(config, seq_len=12)
+
+
+def equations(jaxpr):
+    for equation in jaxpr.eqns:
+        yield equation
+        for value in equation.params.values():
+            inner = getattr(value, "jaxpr", value)
+            if hasattr(inner, "eqns"):
+                yield from equations(inner)
+
+
+def dot_flops(equation) -> int:
+    if equation.primitive.name != "dot_general":
+        return 0
+    (contracting, _), _ = equation.params["dimension_numbers"]
+    sizes = [equation.invars[0].aval.shape[axis] for axis in contracting]
+    return 2 * int(np.prod(equation.outvars[0].aval.shape)) * int(np.prod(sizes))
+
+
+def test_published_sizes():
+    """GPT-2 small (124,439,808) and Llama 3 8B (8,030,261,248 parameters), as their publishers count them."""
+    gpt2 = dataclasses.replace(
+        GPT2, num_layers=12, model_size=768, num_heads=12, num_kv_heads=12, mlp_size=3072, head_size=0
+    )
+    gpt2 = dataclasses.replace(gpt2, vocab_size=50257, max_length=1024)
+    assert count.num_params(gpt2) == 124_439_808
+    llama = dataclasses.replace(
+        LLAMA3, num_layers=32, model_size=4096, num_heads=32, num_kv_heads=8, mlp_size=14336, head_size=0
+    )
+    assert count.num_params(dataclasses.replace(llama, vocab_size=128256, max_length=8192)) == 8_030_261_248
+
+
+def test_dropout_is_the_rows_own():
+    config = dataclasses.replace(GPT2, dropout=0.5)
+    model, inputs = make(config), rows(4, 12, config)
+    keys = jax.random.split(jax.random.key(3), 4)
+    call = jax.jit(lambda inputs, keys: model(**jax.tree.map(jnp.asarray, inputs), dropout_keys_B=keys))
+    whole = call(inputs, keys)
+    half = call(jax.tree.map(lambda rows: rows[2:], inputs), keys[2:])
+    np.testing.assert_allclose(whole[2:], half, atol=1e-5)
+    assert float(jnp.abs(call(inputs, jax.random.split(jax.random.key(4), 4)) - whole).max()) > 0.1
+    np.testing.assert_array_equal(run(model, **inputs), run(make(GPT2), **inputs))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_greedy_generation_takes_the_likeliest_of_the_full_pass(name):
+    config = MODELS[name]
+    model = make(config)
+    num_ids, seen = 40, [3, 1, 4]
+    key = jax.random.key(0)
+    chosen = list(generate.tokens(model, seen, num_tokens=8, temperature=0.0, key=key, num_ids=num_ids))
+    for token in chosen:
+        inputs = {**rows(1, len(seen), config), "tokens_BL": np.array([seen])}
+        assert token == int(jnp.argmax(run(model, **inputs)[0, -1, :num_ids]))
+        seen.append(token)
+
+
+def test_generation_goes_on_past_the_cache_and_by_seed():
+    model = make(LLAMA3)
+    draw = lambda seed: list(
+        generate.tokens(model, [1], num_tokens=40, temperature=1.0, key=jax.random.key(seed), num_ids=48)
+    )
+    assert draw(0) == draw(0) != draw(1)
+    assert len(draw(0)) == 40 > LLAMA3.max_length
+
+
+def test_temperature_gives_the_softmax():
+    logits = jnp.log(jnp.array([0.1, 0.2, 0.7]))[None] * 2
+    keys = jax.random.split(jax.random.key(0), 20_000)
+    drawn = jax.vmap(lambda key: generate.choose(logits, key, temperature=2.0)[0])(keys)
+    np.testing.assert_allclose(np.bincount(drawn, minlength=3) / len(keys), [0.1, 0.2, 0.7], atol=0.015)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (dict(num_kv_heads=3), "model.num_kv_heads: expected a divisor"),
+        (dict(num_heads=5, num_kv_heads=5, head_size=0), "model.num_heads: expected a divisor of model.model_size=32"),
+        (dict(mlp_size=-1), "model.mlp_size: expected at least 1, got -1"),
+        (dict(norm="rsm"), "model.norm: expected one of layer, rms, got 'rsm'"),
+        (dict(dropout=1.0), "model.dropout: expected a share"),
+        (dict(positions="rope", head_size=7), "model.head_size: rotary positions expect an even size"),
+    ],
+)
+def test_wrong_configs(change, says):
+    with pytest.raises(ValueError, match=says):
+        dataclasses.replace(GPT2, **change)
+
+
+def test_generation_refuses_ids_outside_the_vocabulary():
+    with pytest.raises(ValueError, match="prompt: expected token ids from 0 to 9"):
+        next(generate.tokens(make(GPT2), [10], num_tokens=1, temperature=0.0, key=jax.random.key(0), num_ids=10))
