@@ -2,6 +2,7 @@
 
 from ml_collections import ConfigDict
 
+
 def make(**sections) -> ConfigDict:
     """A config from plain dicts."""
     return ConfigDict(sections)

@@ -1,6 +1,6 @@
 """nanoGPT's CPU recipe on tiny Shakespeare: 4 layers, 4 heads, 128 wide, 64 bytes a row, batch 12, 2,000 steps.
 
-    python -m train --config=configs/lm_shakespeare.py --workdir=runs/shakespeare --config.data.files=tinyshakespeare.txt
+python -m train --config=configs/lm_shakespeare.py --workdir=runs/shakespeare --config.data.files=tinyshakespeare.txt
 """
 
 from ml_collections import ConfigDict

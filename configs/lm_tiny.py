@@ -1,6 +1,6 @@
 """A small language model on the Python sources that the installation itself brings: no download, no account, no GPU.
 
-    python -m train --config=configs/lm_tiny.py --workdir=runs/lm_tiny
+python -m train --config=configs/lm_tiny.py --workdir=runs/lm_tiny
 """
 
 from ml_collections import ConfigDict

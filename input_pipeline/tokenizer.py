@@ -171,6 +171,25 @@ def load(data: "Data", *, train_source: Source, progress: Progress = quiet) -> T
     return _open_file(data.tokenizer)
 
 
+def save(tokenizer: Tokenizer, folder: Any) -> None:
+    """Keeps a tokenizer with a run, as `folder/tokenizer.json`; bytes need no file. `folder` is a path of any kind."""
+    if isinstance(tokenizer, HuggingFace):
+        (folder / "tokenizer.json").write_text(tokenizer.definition)
+
+
+def open_saved(name: str, folder: Any) -> Tokenizer:
+    """The tokenizer that `save` kept; `name` is the run's `data.tokenizer`.
+
+    Raises:
+      ValueError: the file is gone.
+    """
+    if name == "bytes":
+        return Bytes()
+    if not (folder / "tokenizer.json").exists():
+        raise ValueError(f"expected {folder / 'tokenizer.json'}, got no such file; run the training line again")
+    return HuggingFace((folder / "tokenizer.json").read_text())
+
+
 def pieces(text: str, *, limit: int = PIECE_BYTES) -> Iterator[str]:
     """Cut a long text after newlines that have no other space on either side; most pieces hold about
     `limit` characters.

@@ -1,6 +1,6 @@
 """Compiles a config's real training step for a TPU slice that is not there, and prints what it needs.
 
-    python scripts/plan_tpu.py --config=configs/lm_tiny.py --topology=v5e:4x4
+python scripts/plan_tpu.py --config=configs/lm_tiny.py --topology=v5e:4x4
 """
 
 import os

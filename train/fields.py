@@ -13,10 +13,10 @@ ARTICLES = {int: "an int", float: "a number", str: "a string", bool: "True or Fa
 
 
 def at_least(least: int, **values: int) -> None:
-    """Raises a ValueError for a field (`train__num_steps=...`) below `least`."""
+    """Raises a ValueError for a field, named as in the config, whose value is below `least`."""
     for field, value in values.items():
         if value < least:
-            raise ValueError(f"{field.replace('__', '.')}: expected {least} or more, got {value}")
+            raise ValueError(f"{field}: expected {least} or more, got {value}")
 
 
 def resolve(table: Mapping[str, Any], name: str, *, path: str) -> Any:

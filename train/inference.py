@@ -17,7 +17,7 @@ from train.parallel.mesh import MeshShape
 
 
 @dataclasses.dataclass(frozen=True)
-class Writer:
+class Author:
     """A model bound to its parameters, and its tokenizer."""
 
     model: Any  # a module with `config` and `extend`
@@ -49,7 +49,7 @@ class Writer:
             yield self.tokenizer.decode(chosen)[len(written) :]
 
 
-def load(workdir: str | os.PathLike[str], *, step: int | None = None) -> Writer:
+def load(workdir: str | os.PathLike[str], *, step: int | None = None) -> Author:
     """The model of a workdir's newest good checkpoint, or of one step, on one device.
 
     Raises:
@@ -64,4 +64,4 @@ def load(workdir: str | os.PathLike[str], *, step: int | None = None) -> Writer:
         engine = experiment.engine(dataclasses.replace(run, mesh=MeshShape(data=1)), jax.devices()[:1])
         restored = checkpoints.restore_part(engine.abstract_state["params"], part="params", step=step)
     module = engine.definition.module(jax.device_get(restored.state))
-    return Writer(module, tokenizers.open_saved(folder, run.data))
+    return Author(module, tokenizers.open_saved(run.data.tokenizer, folder))

@@ -15,8 +15,9 @@ import jax
 from etils import epath
 from rich.console import Console
 
-from models import count, generate
-from train import config_flags, experiment, hosts, keys, optimizer, spec, state
+from input_pipeline import tokenizer
+from models import count
+from train import allocator, config_flags, experiment, hosts, inference, optimizer, spec, state
 from train.checkpoint import Checkpoints, Restored
 from train.clock import Clock
 from train.experiment import Engine, Feed
@@ -38,6 +39,7 @@ def main(argv: Sequence[str]) -> int:
         if not flags["workdir"]:
             raise config_flags.UsageError("--workdir: expected a folder for this run, got none; write --workdir=runs/a")
         run = spec.read(config)
+        allocator.keep_freed_pages()
         hosts.join()
         use_compilation_cache()
         engine = experiment.engine(run, jax.devices())
@@ -143,6 +145,7 @@ class Session:
             self.workdir.mkdir(parents=True, exist_ok=True)
             text = json.dumps({"config": self.config, "derived": derived}, indent=2)
             (self.workdir / "config.json").write_text(text + "\n")
+            tokenizer.save(feed.tokenizer, self.workdir)
         writer.say(parameter_overview.get_parameter_overview(self.engine.definition.shapes, include_stats=False))
         writer.say(rules.table(self.engine.abstract_state))
         mesh = " x ".join(f"{axis}={size}" for axis, size in self.engine.mesh.shape.items())
@@ -180,18 +183,11 @@ class Session:
         sample = self.run.sample
         if not sample.num_tokens or jax.process_count() > 1:
             return
-        host_params = jax.device_get(params)
-        tokenizer = feed.tokenizer
-        prompt = [tokenizer.eod_id, *map(int, tokenizer.encode(sample.prompt.encode()))]
-        chosen = generate.tokens(
-            self.engine.definition.module(host_params),
-            prompt,
-            num_tokens=sample.num_tokens,
-            temperature=sample.temperature,
-            key=keys.sample(self.run.seed),
-            num_ids=tokenizer.vocab_size,
+        author = inference.Author(self.engine.definition.module(jax.device_get(params)), feed.tokenizer)
+        text = author.stream(
+            sample.prompt, num_tokens=sample.num_tokens, temperature=sample.temperature, seed=self.run.seed
         )
-        writer.say(f"a sample at temperature {sample.temperature:g}:\n{tokenizer.decode(prompt + list(chosen))}")
+        writer.say(f"a sample at temperature {sample.temperature:g}:\n{sample.prompt}{''.join(text)}")
 
     def _report(self) -> None:
         """Draws the loss curve, and says where everything lies."""

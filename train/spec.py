@@ -34,7 +34,7 @@ class Train:
     accumulation: int = 1
 
     def __post_init__(self):
-        at_least(1, **{f"train__{name}": value for name, value in dataclasses.asdict(self).items()})
+        at_least(1, **{f"train.{name}": value for name, value in dataclasses.asdict(self).items()})
         if self.batch_size % self.accumulation:
             raise ValueError(
                 f"train.accumulation: expected a divisor of train.batch_size={self.batch_size}, got {self.accumulation}; "
@@ -67,13 +67,19 @@ class Evaluation:
     every: int = 0
     batch_size: int = 0  # 0: train.batch_size
 
-    def __post_init__(self):
-        at_least(0, eval__every=self.every, eval__batch_size=self.batch_size)
+    def check(self, path: str, data: Data) -> None:
+        """Raises a ValueError that names the field after `path`, such as "eval.val"."""
+        at_least(0, **{f"{path}.every": self.every, f"{path}.batch_size": self.batch_size})
         if self.split not in SPLITS:
-            raise ValueError(f"eval.*.split: expected one of {', '.join(SPLITS)}, got {self.split!r}")
+            raise ValueError(f"{path}.split: expected one of {', '.join(SPLITS)}, got {self.split!r}")
+        if not getattr(data, f"{self.split}_split"):
+            raise ValueError(
+                f"{path}.split: {self.split!r} needs data.{self.split}_split, which is empty; "
+                f"write for example data.{self.split}_split='train[90%:]'"
+            )
         if self.split == "test" and self.every:
             raise ValueError(
-                f"eval.*.every: the test split is read once, at the end, got {self.every}; write 0, or split='val'"
+                f"{path}.every: the test split is read once, at the end, got {self.every}; write 0, or split='val'"
             )
 
 
@@ -84,7 +90,7 @@ class Log:
     every: int = 10
 
     def __post_init__(self):
-        at_least(1, log__every=self.every)
+        at_least(1, **{"log.every": self.every})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -94,7 +100,7 @@ class Guard:
     max_skipped: int = 50
 
     def __post_init__(self):
-        at_least(1, guard__max_skipped=self.max_skipped)
+        at_least(1, **{"guard.max_skipped": self.max_skipped})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,7 +112,7 @@ class Sample:
     temperature: float = 0.8
 
     def __post_init__(self):
-        at_least(0, sample__num_tokens=self.num_tokens)
+        at_least(0, **{"sample.num_tokens": self.num_tokens})
         if self.temperature < 0:
             raise ValueError(f"sample.temperature: expected 0 (greedy) or more, got {self.temperature}")
 
@@ -133,11 +139,7 @@ class Run:
 
     def __post_init__(self):
         for name, evaluation in self.eval.items():
-            if not getattr(self.data, f"{evaluation.split}_split"):
-                raise ValueError(
-                    f"eval.{name}.split: {evaluation.split!r} needs data.{evaluation.split}_split, which is empty; "
-                    f"write for example data.{evaluation.split}_split='train[90%:]'"
-                )
+            evaluation.check(f"eval.{name}", self.data)
         if self.checkpoint.keep_best:
             self._check_best()
 

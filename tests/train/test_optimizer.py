@@ -56,9 +56,7 @@ def test_the_schedule_scales_the_rate(name):
     schedule = Schedule(warmup_steps=3, final=0.1)
     spec = Optimizer(name=name, learning_rate=0.5, schedule=schedule, weight_decay=0.0)
     transformation = optimizer.make(spec, num_steps=10)
-    flat = optimizer.make(
-        Optimizer(name=name, learning_rate=0.5, schedule=CONSTANT, weight_decay=0.0), num_steps=10
-    )
+    flat = optimizer.make(Optimizer(name=name, learning_rate=0.5, schedule=CONSTANT, weight_decay=0.0), num_steps=10)
     state, flat_state = transformation.init(PARAMS), flat.init(PARAMS)
     for step in range(6):
         rate = optimizer.learning_rate(spec, state, num_steps=10)
@@ -97,5 +95,7 @@ def test_wrong_optimizers(fields, says):
 
 
 def test_a_mask_that_finds_nothing():
-    with pytest.raises(ValueError, match=r"optimizer.decay_mask: expected a regex that finds parameters, got 'weight\$'"):
+    with pytest.raises(
+        ValueError, match=r"optimizer.decay_mask: expected a regex that finds parameters, got 'weight\$'"
+    ):
         optimizer.make(Optimizer(decay_mask="weight$"), num_steps=1).init(PARAMS)

@@ -8,7 +8,6 @@ import pytest
 import tiny_runs as runs
 
 
-
 def close(one, other, **tolerance):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **tolerance), jax.device_get(one), jax.device_get(other))
 

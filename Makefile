@@ -1,0 +1,55 @@
+# make run | make test: each sets up what it needs first.
+PYTHON ?= python3
+VENV := .venv
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --no-build-isolation
+WORKDIR ?= runs/lm_tiny
+
+.PHONY: setup setup-dev setup-plan run test test-slow check format lock clean
+
+setup: $(VENV)/.run  ## the environment that trains
+setup-dev: $(VENV)/.dev  ## and what tests and checks need
+setup-plan: $(VENV)/.plan  ## and the TPU compiler (700 MB)
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(f"expected Python 3.11 or 3.12, got {v[0]}.{v[1]}; write make PYTHON=python3.12" if v not in ((3, 11), (3, 12)) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+# Builds nothing that is not pinned: setuptools comes from the lock too.
+$(VENV)/.run: locks/build.txt locks/run.txt pyproject.toml | $(VENV)/bin/python
+	$(PIP) --require-hashes -r locks/build.txt
+	$(PIP) --require-hashes -r locks/run.txt
+	$(PIP) --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: locks/dev.txt $(VENV)/.run
+	$(PIP) --require-hashes -r locks/dev.txt
+	@touch $@
+
+$(VENV)/.plan: locks/plan.txt $(VENV)/.run
+	$(PIP) --require-hashes -r locks/plan.txt
+	@touch $@
+
+run: $(VENV)/.run  ## train the main config on text that the installation brings
+	$(VENV)/bin/python -m train --config=configs/lm_tiny.py --workdir=$(WORKDIR)
+
+test: $(VENV)/.dev  ## every test but the long campaigns
+	$(VENV)/bin/python -m pytest -q -m "not slow"
+
+test-slow: $(VENV)/.dev
+	$(VENV)/bin/python -m pytest -q -m slow
+
+check: $(VENV)/.dev  ## the fast gate: format, lint, types, fast tests
+	$(VENV)/bin/ruff format --check --quiet .
+	$(VENV)/bin/ruff check --quiet .
+	$(VENV)/bin/mypy --no-error-summary
+	$(VENV)/bin/python -m pytest -q -m "fast and not slow"
+
+format: $(VENV)/.dev
+	$(VENV)/bin/ruff check --quiet --fix .
+	$(VENV)/bin/ruff format --quiet .
+
+lock:  ## resolve the locks again (needs uv); one set of versions for 3.11 and 3.12
+	scripts/lock.sh
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

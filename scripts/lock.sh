@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Resolves locks/*.txt: the same versions for Python 3.11 and 3.12 and for every platform, with hashes.
+# dev.txt comes first, and the others take their versions from it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+resolve() {
+  uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
+    --no-header --no-annotate "$@"
+}
+
+resolve pyproject.toml --extra dev --output-file locks/dev.txt "${@}"
+resolve pyproject.toml --constraint locks/dev.txt --output-file locks/run.txt
+resolve pyproject.toml --constraint locks/dev.txt --extra plan --output-file locks/plan.txt
+echo "setuptools" | resolve - --constraint locks/dev.txt --output-file locks/build.txt
