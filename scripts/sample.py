@@ -32,6 +32,7 @@ def main(argv: Sequence[str]) -> int:
         if rest or values.workdir is None:
             raise ValueError(f"expected --workdir=runs/a and flags, got {rest[0] if rest else 'no --workdir'!r}")
         model = inference.load(values.workdir, step=values.step)
+        print(values.prompt, end="", flush=True)
         for text in model.stream(
             values.prompt, num_tokens=values.num_tokens, temperature=values.temperature, seed=values.seed
         ):

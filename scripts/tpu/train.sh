@@ -181,7 +181,7 @@ prepare() { # REPO COMMIT: the code and its environment, unless a run lives ther
     python=$(~/.local/bin/uv python find 3.12)
   fi
   command -v make >/dev/null || sudo apt-get install --yes make
-  make setup-tpu PYTHON="$python"
+  make setup-plan PYTHON="$python" # with libtpu
 }
 
 train() { # ARGUMENT...: starts training, or finds it running; shows its log until it ends, with its exit code

@@ -1,0 +1,277 @@
+"""Whole runs, as a user starts them: trained, interrupted, killed, resumed, finished; alone and in two processes."""
+
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from train import session
+from train.checkpoint import Checkpoint, Checkpoints
+
+ROOT = pathlib.Path(__file__).parents[1]
+NUM_STEPS = 40
+
+
+def command(workdir, *arguments: str, config: str = "lm_tiny") -> list[str]:
+    # Three layers, scanned: one program that all of these runs share through the compilation cache.
+    return [
+        *(sys.executable, "-m", "train", f"--config=configs/{config}.py:tiny", f"--workdir={workdir}"),
+        *("--config.model.num_layers=3", "--config.model.layer_loop=scan", "--config.log.every=5"),
+        *arguments,
+    ]
+
+
+def run(workdir, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        command(workdir, *arguments), cwd=ROOT, capture_output=True, text=True, env=env(**environment), check=False
+    )
+
+
+def start(workdir, *arguments: str, **environment: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        command(workdir, *arguments),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=env(**environment),
+    )
+
+
+def env(**changes: str) -> dict[str, str]:
+    return {**os.environ, "PYTHONUNBUFFERED": "1", **changes}
+
+
+def metrics(workdir) -> list[dict]:
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def final_params(workdir):
+    import jax
+    import tiny_runs
+
+    with Checkpoints(workdir / "checkpoints", Checkpoint()) as checkpoints:
+        engine = tiny_runs.engine(num_devices=8, model__num_layers=3, data__seq_len=64)
+        return jax.device_get(checkpoints.restore_part(engine.abstract_state["params"], step=NUM_STEPS).state)
+
+
+def assert_same_run(one, other):
+    """The same parameters, bit for bit, and the same numbers in every line, without a gap or a repeat."""
+    import jax
+
+    jax.tree.map(np.testing.assert_array_equal, final_params(one), final_params(other))
+    numbers = lambda workdir: [
+        {key: line[key] for key in sorted(line) if key in ("step", "train/loss", "train/grad_norm", "val/loss")}
+        for line in metrics(workdir)
+    ]
+    assert numbers(one) == numbers(other)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """A run that nobody touched, and what it said."""
+    workdir = tmp_path_factory.mktemp("undisturbed") / "run"
+    done = run(workdir)
+    assert done.returncode == 0, done.stderr
+    return workdir, done.stdout
+
+
+def test_a_run_leaves_what_it_promises(undisturbed):
+    workdir, said = undisturbed
+    lines = metrics(workdir)
+    assert [line["step"] for line in lines] == list(range(5, NUM_STEPS + 1, 5))
+    assert lines[-1]["train/loss"] < lines[0]["train/loss"] - 0.5
+    assert [line["step"] for line in lines if "val/loss" in line] == [20, 40]
+    last = lines[-1]
+    assert last["val/perplexity"] == pytest.approx(np.exp(last["val/loss"]))
+    facts = json.loads((workdir / "config.json").read_text())["derived"]["data.val"]
+    bits = last["val/loss"] / np.log(2) * facts["tokens"] / facts["bytes"]
+    assert last["val/bits_per_byte"] == pytest.approx(bits)
+    timings = ("train/tokens_per_s", "train/data_wait_fraction", "train/step_time_s", "train/host_peak_bytes")
+    assert all(line[name] > 0 for line in lines for name in timings)
+    assert sorted(path.name for path in (workdir / "checkpoints").iterdir()) == ["30", "40"]
+    assert (workdir / "report" / "loss.png").read_bytes().startswith(b"\x89PNG")
+    assert list(workdir.glob("events.out.tfevents.*"))
+    for promised in ("params/layers/mlp/up/kernel", "a sample at temperature 0.8", "loss.png", "step 40/40"):
+        assert promised in said
+        assert promised in (workdir / "run.log").read_text() or promised == "loss.png"
+
+
+def test_a_finished_run_says_so(undisturbed):
+    workdir, _ = undisturbed
+    before = (workdir / "metrics.jsonl").read_bytes()
+    done = run(workdir)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "finished already: step 40 of 40" in done.stdout
+    assert (workdir / "metrics.jsonl").read_bytes() == before
+
+
+def wait_for(path: pathlib.Path, process: subprocess.Popen, seconds: float = 120) -> None:
+    until = time.monotonic() + seconds
+    while not path.exists():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < until, f"no {path}"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+def test_a_request_to_stop_is_obeyed_and_made_good(undisturbed, tmp_path, number):
+    process = start(tmp_path / "run")
+    wait_for(tmp_path / "run" / "checkpoints" / "10" / "commit_success.txt", process)
+    process.send_signal(number)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 75, said
+    assert f"{number.name}: saved step" in said
+    assert "run the same line again to go on" in said
+    done = run(tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert "going on from step" in done.stdout
+    assert_same_run(tmp_path / "run", undisturbed[0])
+
+
+def test_kill_9_at_random_moments_changes_nothing(undisturbed, tmp_path):
+    """Six kills, with a checkpoint on its way to disk after every second step."""
+    chosen = random.Random(0)
+    workdir = tmp_path / "run"
+    kills = 0
+    while kills < 6:
+        process = start(workdir, "--config.checkpoint.every=2", "--config.checkpoint.keep_last=3")
+        steps_before = saved_steps(workdir)
+        until = time.monotonic() + 120
+        while saved_steps(workdir) == steps_before and process.poll() is None:
+            assert time.monotonic() < until
+            time.sleep(0.005)
+        time.sleep(chosen.uniform(0, 0.25))
+        process.kill()
+        process.communicate()
+        kills += process.returncode == -signal.SIGKILL
+        if process.returncode == 0:
+            break
+    assert kills >= 5, "the run ended before it was killed five times"
+    done = run(workdir, "--config.checkpoint.every=2", "--config.checkpoint.keep_last=3")
+    assert done.returncode == 0, done.stderr
+    assert_same_run(workdir, undisturbed[0])
+
+
+def saved_steps(workdir) -> set[str]:
+    folder = workdir / "checkpoints"
+    return {path.parent.name for path in folder.glob("*/commit_success.txt")} if folder.exists() else set()
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(undisturbed, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(undisturbed[0], workdir)
+    data = max((workdir / "checkpoints" / "40" / "state").rglob("d/*"), key=lambda path: path.stat().st_size)
+    content = bytearray(data.read_bytes())
+    content[len(content) // 2] ^= 1
+    data.write_bytes(content)
+    done = run(workdir, "--config.train.num_steps=50")
+    assert done.returncode == 0, done.stderr
+    assert "checkpoint 40 is damaged" in done.stdout
+    assert "going on from step 30" in done.stdout
+    assert (workdir / "damaged_checkpoints" / "40").exists()
+    assert [line["step"] for line in metrics(workdir)] == list(range(5, 51, 5))
+
+
+def test_going_on_says_what_changed_and_follows_the_new_config(undisturbed, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(undisturbed[0], workdir)
+    changes = ("--config.train.num_steps=45", "--config.optimizer.learning_rate=0.0")
+    done = run(workdir, *changes)
+    assert done.returncode == 0, done.stderr
+    assert "changed since step 40: optimizer.learning_rate: 0.002 -> 0.0" in done.stdout
+    last = metrics(workdir)[-1]
+    assert (last["step"], last["train/learning_rate"]) == (45, 0.0)
+
+
+def test_other_data_in_the_same_workdir_is_refused(undisturbed, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(undisturbed[0], workdir)
+    done = run(workdir, "--config.train.num_steps=50", "--config.data.num_documents=65")
+    assert done.returncode == 2
+    assert "expected the data it was trained on" in done.stderr
+
+
+def test_config_json_runs_again_on_another_mesh(undisturbed, tmp_path):
+    """The same run from its own record, on a mesh of another shape: the same numbers to rounding."""
+    workdir, _ = undisturbed
+    arguments = [
+        *(sys.executable, "-m", "train", f"--config={workdir / 'config.json'}", f"--workdir={tmp_path / 'run'}"),
+        *("--config.mesh.data=2", "--config.mesh.fsdp=2", "--config.mesh.tensor=2"),
+    ]
+    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, env=env(), check=False)
+    assert done.returncode == 0, done.stderr
+    expected = [line["train/loss"] for line in metrics(workdir)]
+    np.testing.assert_allclose([line["train/loss"] for line in metrics(tmp_path / "run")], expected, atol=2e-4)
+
+
+def test_two_processes_give_what_one_gives(undisturbed, tmp_path):
+    """Four devices each, joined by gloo: the same losses, the same exact evaluation, one set of files."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    flags = os.environ["XLA_FLAGS"].replace("device_count=8", "device_count=4")
+    processes = [
+        start(
+            tmp_path / "run",
+            XLA_FLAGS=flags,
+            JAX_COORDINATOR_ADDRESS=f"127.0.0.1:{port}",
+            JAX_NUM_PROCESSES="2",
+            JAX_PROCESS_ID=str(index),
+        )
+        for index in range(2)
+    ]
+    said = [process.communicate(timeout=240)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    one, two = metrics(undisturbed[0]), metrics(tmp_path / "run")
+    assert [line["step"] for line in one] == [line["step"] for line in two]
+    for name in ("train/loss", "val/loss", "val/accuracy"):
+        values = [[line[name] for line in lines if name in line] for lines in (one, two)]
+        np.testing.assert_allclose(values[1], values[0], atol=1e-5, err_msg=name)
+
+
+def test_a_run_whose_numbers_break_ends_with_a_reason(tmp_path):
+    done = run(tmp_path / "run", "--config.optimizer.learning_rate=1e30", "--config.guard.max_skipped=3")
+    assert done.returncode == 3
+    assert "is not finite; skipped (1 so far)" in done.stdout
+    assert "write a smaller optimizer.learning_rate" in done.stderr
+
+
+def test_interrupted_while_preparing(monkeypatch, tmp_path, capsys):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(session.experiment, "feed", interrupt)
+    assert session.main(["--config=configs/lm_tiny.py:tiny", f"--workdir={tmp_path}"]) == 75
+    assert "run the same line again" in capsys.readouterr().err
+
+
+def test_a_sample_of_a_finished_run(undisturbed):
+    def sample(*arguments: str) -> str:
+        arguments = ("scripts/sample.py", f"--workdir={undisturbed[0]}", "--num_tokens=20", *arguments)
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            env=env(PYTHONPATH=str(ROOT)),
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    greedy = sample("--prompt=ab", "--temperature=0")
+    assert greedy == sample("--prompt=ab", "--temperature=0", "--seed=5", "--step=40")
+    assert greedy.startswith("ab")
+    assert len(greedy) > 10
+    assert sample("--seed=1") != sample("--seed=2")
