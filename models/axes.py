@@ -1,7 +1,7 @@
 """The one legend of shape letters, and the logical axis that each letter names.
 
-A model writes shapes in these letters: in variable names (`x_BLD`), in jaxtyping signatures and in the equations that it
-hands to its `Placement`. `train/parallel/rules.py` alone turns the logical axes into mesh axes.
+A model writes shapes in these letters: in variable names (`x_BLD`), in jaxtyping signatures and in the equations that
+it hands to its `Placement`. `train/parallel/rules.py` alone turns the logical axes into mesh axes.
 
 A width has one letter where it may be cut over the mesh and another (`N`) where it is small and stays whole.
 """

@@ -20,7 +20,7 @@ class Placement(Protocol):
     """How arrays lie on devices. Shapes are written in the letters of `models/axes.py`."""
 
     def einsum(self, equation: str, x: Array, weight: Array, *, dtype: Any = None) -> Array:
-        """`jnp.einsum` of an activation with a weight; the weight is gathered first, the sum over devices done after."""
+        """`jnp.einsum` of an activation with a weight, which is gathered first; sums over devices come after."""
         ...
 
     def lookup(self, table_VD: Float[Array, "V D"], ids_BL: Int[Array, "B L"]) -> Float[Array, "B L D"]:

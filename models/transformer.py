@@ -15,10 +15,10 @@ from jaxtyping import Array, Float, Int, Key
 from models.cache import Cache
 from models.layers.attention import Attention
 from models.layers.dropout import dropout, fold
-from models.layers.linear import Linear, param
+from models.layers.linear import MakeLinear, param
 from models.layers.mlp import Mlp
 from models.layers.norm import Norm
-from models.layers.rope import RopeScaling
+from models.layers.rope import Rope, RopeScaling
 from models.placement import ONE_DEVICE, Placement
 
 CHOICES = {
@@ -30,7 +30,7 @@ CHOICES = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+class TransformerConfig:
     """A Transformer's shape. `vocab_size`, `max_length` and the dtypes are derived by whoever builds it."""
 
     num_layers: int
@@ -82,27 +82,18 @@ class Config:
         if not 0 <= self.dropout < 1:
             raise ValueError(f"model.dropout: expected a share in [0, 1), got {self.dropout}")
 
-    @property
-    def residual_std(self) -> float:
-        """What writes into the residual stream starts smaller, by the number of writes (GPT-2, section 2.3)."""
-        return self.init_std / (2 * self.num_layers) ** 0.5
-
-    def linear_maker(self, sizes: dict[str, int], rngs: nnx.Rngs):
-        """-> make(letters, std=) for the Linear layers of one block, with its sizes, dtypes and biases."""
-
-        def make(letters: str, std: float = self.init_std) -> Linear:
-            bias = letters.partition("D")[2] or "N" if self.use_bias else ""
-            return Linear(
-                letters,
-                sizes=sizes,
-                bias=bias,
-                std=std,
-                param_dtype=jnp.dtype(self.param_dtype),
-                dtype=jnp.dtype(self.compute_dtype),
-                rngs=rngs,
-            )
-
-        return make
+    def make_linear(self, rngs: nnx.Rngs) -> MakeLinear:
+        """For the Linear layers of one block."""
+        heads = dict(K=self.num_kv_heads, G=self.num_heads // self.num_kv_heads, H=self.head_size)
+        return MakeLinear(
+            sizes=dict(D=self.model_size, F=self.mlp_size, T=2, **heads),
+            use_bias=self.use_bias,
+            std=self.init_std,
+            residual_std=self.init_std / (2 * self.num_layers) ** 0.5,  # by the number of writes (GPT-2, section 2.3)
+            param_dtype=jnp.dtype(self.param_dtype),
+            compute_dtype=jnp.dtype(self.compute_dtype),
+            rngs=rngs,
+        )
 
     def make_norm(self) -> Norm:
         return Norm(
@@ -117,12 +108,14 @@ class Config:
 class Block(nnx.Module):
     """One layer: attention and feed-forward, each after a norm and added to the residual stream."""
 
-    def __init__(self, config: Config, *, rngs: nnx.Rngs):
+    def __init__(self, config: TransformerConfig, *, rngs: nnx.Rngs):
         self.dropout = config.dropout
         self.attention_norm = config.make_norm()
-        self.attention = Attention(config, rngs=rngs)
+        rope = Rope(config.rope_theta, config.rope_scaling) if config.positions == "rope" else None
+        make = config.make_linear(rngs)
+        self.attention = Attention(make, rope=rope, softmax_dtype=config.softmax_dtype)
         self.mlp_norm = config.make_norm()
-        self.mlp = Mlp(config, rngs=rngs)
+        self.mlp = Mlp(make, activation=config.activation)
 
     def __call__(self, x_BLD, *, keys_B, past, placement, **where):
         h_BLD = self.attention_norm(x_BLD, placement=placement)
@@ -136,9 +129,9 @@ class Block(nnx.Module):
 class Transformer(nnx.Module):
     """Token ids to logits. Layers are stored stacked, whichever way they run."""
 
-    Config = Config
+    Config = TransformerConfig
 
-    def __init__(self, config: Config, *, rngs: nnx.Rngs):
+    def __init__(self, config: TransformerConfig, *, rngs: nnx.Rngs):
         dtype = jnp.dtype(config.param_dtype)
         normal = lambda *shape: jax.random.normal(rngs.params(), shape, dtype) * config.init_std
         self.config = config

@@ -121,8 +121,10 @@ def outputs(tmp_path_factory):
         for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
             patch.setenv(name, str(base / name))  # nothing of the user's is read or written
         patch.setenv("JUPYTER_PREFER_ENV_PATH", "1")
-        patch.delenv("XLA_FLAGS")  # one device, compiled as it is for users: slower at first, faster in all
-        patch.setenv("JAX_COMPILATION_CACHE_DIR", str(base / "compiled"))
+        # One device, compiled in little time; what one session compiles the next ones take from the cache.
+        patch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true")
+        patch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+        patch.setenv("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
         NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(ROOT / "notebooks")}}).execute()
     shown = {}
     for cell in notebook.cells:

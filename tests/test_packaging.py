@@ -157,3 +157,11 @@ def test_documents_name_targets_that_exist(name):
     rules = re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert named
     assert set(named) <= set(rules), f"{name} names {sorted(set(named) - set(rules))}"
+
+
+def test_the_design_draws_the_floors_that_are_tested():
+    import test_architecture
+
+    drawn = re.findall(r"^(\d)  (.+)$", (ROOT / "docs" / "design.md").read_text(), re.MULTILINE)
+    floors = {module: int(number) for number, modules in drawn for module in modules.split()}
+    assert floors == test_architecture.FLOORS

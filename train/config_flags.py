@@ -1,7 +1,7 @@
 """The command line: `--config=configs/lm_tiny.py:tiny --config.train.num_steps=100 --workdir=runs/a`.
 
-ml_collections parses the overrides. Around it: a `config.json` of a finished run is a config too, every default is written
-out first so that any field can be overridden, and each mistake is one line.
+ml_collections parses the overrides. Around it: the `config.json` of a run is a config too, every default is written out
+first so that any field can be overridden, and each mistake is one line.
 """
 
 import importlib.util

@@ -1,4 +1,4 @@
-"""Frozen dataclasses from the sections of a config: unknown keys, wrong types and missing values become one clear line."""
+"""Frozen dataclasses from the sections of a config; what is wrong becomes one clear line."""
 
 import dataclasses
 import difflib

@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import jax
+import numpy as np
 
 from train.cadence import due
 from train.checkpoint import Checkpoints
@@ -95,8 +96,8 @@ class Loop:
         if due(step, every=self.plan.log_every, last=self.plan.num_steps):
             tokens = self.plan.tokens_per_step * (step - self._told_step)
             self._told_step = step
-            sums = report.sums
-            means = {f"train/{name}": sums.total[name] / max(sums.count[name], 1) for name in sums.total}
+            totals, counts = report.sums
+            means = {f"train/{name}": total / np.maximum(counts[name], 1) for name, total in totals.items()}
             told = {"train/grad_norm": report.grad_norm, "train/learning_rate": report.learning_rate}
             told |= {"train/skipped_steps": report.num_skipped}
             timings = self.clock.report(step, tokens=tokens)

@@ -33,6 +33,7 @@ def compile_step(run: spec.Run, devices: Sequence[jax.Device]) -> jax.stages.Com
 def needs(compiled: jax.stages.Compiled) -> Needs:
     """What the compiler says that the step needs."""
     analysis = compiled.memory_analysis()
+    assert analysis is not None, "this backend does not analyse memory"
     return Needs(
         argument_bytes=analysis.argument_size_in_bytes,
         temp_bytes=analysis.temp_size_in_bytes,

@@ -42,7 +42,7 @@ def constant(num_steps: int, final: float) -> Shape:
 
 
 def cosine(num_steps: int, final: float) -> Shape:
-    """Half a cosine from 1 to `final` (Loshchilov and Hutter, 2017, https://arxiv.org/abs/1608.03983, without restarts)."""
+    """Half a cosine from 1 to `final`, without restarts (Loshchilov and Hutter, 2017, https://arxiv.org/abs/1608.03983)."""
 
     def value(step):
         progress = jnp.clip(step / num_steps, 0, 1)

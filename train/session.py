@@ -1,7 +1,7 @@
 """One session of a run: from the command line to a trained model, or from where the last session ended.
 
-Exit codes: 0 done, 2 a mistake of the user's, 3 too many steps in a row were not finite, 75 stopped by request and saved:
-run the same line again.
+Exit codes: 0 done, 2 a mistake of the user's, 3 too many steps in a row were not finite, 75 stopped by request and
+saved: run the same line again.
 """
 
 import json

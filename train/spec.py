@@ -1,7 +1,7 @@
 """From a config to frozen, checked specs: below this file there is no ConfigDict.
 
-Each room owns the dataclass that it uses. `read` builds them all, `Run.derive` adds what follows from them, and `complete`
-writes out every default, so that any field can be overridden on the command line.
+Each room owns the dataclass that it uses. `read` builds them all, `Run.derive` adds what follows from them, and
+`complete` writes out every default, so that any field can be overridden on the command line.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ SPLITS = ("val", "test")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Train:
-    """Config section `train`. `batch_size` is global, in rows; `accumulation` cuts it in pieces run one after another."""
+    """Config section `train`. `batch_size` is global, in rows; `accumulation` cuts it in pieces, run one by one."""
 
     num_steps: int
     batch_size: int
@@ -37,8 +37,8 @@ class Train:
         at_least(1, **{f"train.{name}": value for name, value in dataclasses.asdict(self).items()})
         if self.batch_size % self.accumulation:
             raise ValueError(
-                f"train.accumulation: expected a divisor of train.batch_size={self.batch_size}, got {self.accumulation}; "
-                f"write a batch size that is a multiple of {self.accumulation}"
+                f"train.accumulation: expected a divisor of train.batch_size={self.batch_size}, "
+                f"got {self.accumulation}; write a batch size that is a multiple of {self.accumulation}"
             )
 
 
@@ -193,7 +193,10 @@ DERIVED = (
     "compute_dtype",
     "softmax_dtype",
 )  # what `model_fields` gives
-NAMED = {"model": MODELS, "objective": OBJECTIVES}  # sections whose `name` chooses the dataclass
+NAMED: Mapping[str, Mapping[str, Any]] = {
+    "model": MODELS,
+    "objective": OBJECTIVES,
+}  # sections whose `name` chooses the dataclass
 
 
 def read(config: Mapping[str, Any]) -> Run:
@@ -242,8 +245,8 @@ def complete(config: Mapping[str, Any]) -> dict[str, Any]:
         if name in ("seed", "model_class"):
             continue
         section = config.get(name, {})
-        if name in NAMED:
-            hint = NAMED[name].get(section.get("name", "")) if isinstance(section, Mapping) else None
+        if name in NAMED and isinstance(section, Mapping):
+            hint = NAMED[name].get(section.get("name", ""))
             hint = getattr(hint, "Config", hint)
         full[name] = with_defaults(section, hint, derived=DERIVED)
     return {**full, **config, **{name: full[name] for name in full if name != "seed"}}

@@ -38,16 +38,20 @@ class Definition:
 
     def bind(self, params: State, placement: Placement = ONE_DEVICE) -> Callable:
         """-> the model as a function of its inputs."""
-        variables = jax.tree.map(lambda leaf: leaf, self._variables)
-        nnx.replace_by_pure_dict(variables, params)
-        return partial(nnx.merge(self._graph, variables), placement=placement)
+        return partial(self.module(params), placement=placement)
 
     def module(self, params: State) -> Any:
-        """The model as a module, for generation."""
-        return self.bind(params).func
+        """The model as a module."""
+        variables = jax.tree.map(lambda leaf: leaf, self._variables)
+        nnx.replace_by_pure_dict(variables, params)
+        return nnx.merge(self._graph, variables)
 
     def shardings(self, mesh: Mesh) -> State:
-        """Where each parameter lies; a dimension that its mesh axes do not divide is a ValueError naming leaf and axis."""
+        """Where each parameter lies.
+
+        Raises:
+          ValueError: a dimension that its mesh axes do not divide, naming leaf and axis.
+        """
 
         def place(path, variable):
             axes = variable.get_metadata()["out_sharding"]

@@ -44,10 +44,10 @@ class Step:
     def __call__(self, state: State, batch: Batch, constants: Any) -> tuple[State, Report]:
         batch = {**batch, "keys": self._row_keys(state["step"], batch)}
         grads, sums = self._gradients(state["params"], batch, constants)
-        count = jnp.maximum(sums.count["loss"], 1)
+        count = jnp.maximum(sums.counts["loss"], 1)
         grads = jax.tree.map(lambda grad: grad / count, grads)
         grad_norm = optax.tree.norm(grads)
-        is_finite = jnp.isfinite(grad_norm) & jnp.isfinite(sums.total["loss"])
+        is_finite = jnp.isfinite(grad_norm) & jnp.isfinite(sums.totals["loss"])
 
         updates, opt_state = self.optimizer.update(grads, state["opt_state"], state["params"])
         new = {"params": optax.apply_updates(state["params"], updates), "opt_state": opt_state}
@@ -84,7 +84,7 @@ class Step:
             model = self.definition.bind(params, self.placement)
             rows = {name: rows for name, rows in batch.items() if name != "keys"}
             sums = self.objective(model, rows, batch["keys"], constants)
-            return sums.total["loss"], sums
+            return sums.totals["loss"], sums
 
         grads, sums = jax.grad(loss, has_aux=True)(params)
         return grads, sums

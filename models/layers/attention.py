@@ -1,4 +1,4 @@
-"""Grouped-query attention (Ainslie et al., 2023, https://arxiv.org/abs/2305.13245), within documents and with a cache."""
+"""Grouped-query attention (Ainslie et al., 2023, https://arxiv.org/abs/2305.13245), in documents or with a cache."""
 
 from typing import Any, NamedTuple, Protocol
 
@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
-from models.layers.linear import Linear
-from models.layers.rope import RopeScaling, rotate
+from models.layers.linear import MakeLinear
+from models.layers.rope import Rope
 
 
 class Attend(Protocol):
@@ -68,26 +68,22 @@ class KeyValues(NamedTuple):
 class Attention(nnx.Module):
     """Projections, rotary positions and attention; its output joins the residual stream."""
 
-    def __init__(self, config, *, rngs: nnx.Rngs):
-        heads = dict(K=config.num_kv_heads, G=config.num_heads // config.num_kv_heads, H=config.head_size)
-        sizes = dict(D=config.model_size, **heads)
-        make = config.linear_maker(sizes, rngs)
-        self.query: Linear = make("DKGH")
-        self.key: Linear = make("DKH")
-        self.value: Linear = make("DKH")
-        self.out: Linear = make("KGHD", std=config.residual_std)
-        self.softmax_dtype = jnp.dtype(config.softmax_dtype)
-        self.rope_theta: float | None = config.rope_theta if config.positions == "rope" else None
-        self.rope_scaling: RopeScaling | None = config.rope_scaling
+    def __init__(self, make: MakeLinear, *, rope: Rope | None, softmax_dtype: Any):
+        """`make` knows the sizes of D, K, G and H; without `rope` positions are not looked at."""
+        self.query = make("DKGH")
+        self.key = make("DKH")
+        self.value = make("DKH")
+        self.out = make("KGHD")
+        self.rope = rope
+        self.softmax_dtype = jnp.dtype(softmax_dtype)
 
     def __call__(self, x_BLD, *, positions_BL, segments_BL, past: KeyValues | None, offset_B, placement):
         """-> (x_BLD, the keys and values that now exist or None). Without `past` a row attends within itself."""
         q_BLKGH = self.query("BLD,DKGH->BLKGH", x_BLD, placement=placement)
         k_BLKH = self.key("BLD,DKH->BLKH", x_BLD, placement=placement)
         v_BLKH = self.value("BLD,DKH->BLKH", x_BLD, placement=placement)
-        if self.rope_theta is not None:
-            turn = lambda x: rotate(x, positions_BL, theta=self.rope_theta, scaling=self.rope_scaling)
-            q_BLKGH, k_BLKH = turn(q_BLKGH), turn(k_BLKH)
+        if self.rope is not None:
+            q_BLKGH, k_BLKH = self.rope(q_BLKGH, positions_BL), self.rope(k_BLKH, positions_BL)
         present = KeyValues(k_BLKH, v_BLKH) if past is None else past.write(k_BLKH, v_BLKH, offset_B)
         mixed_BLKGH = placement.attend(
             q_BLKGH, *present, segments_BL=segments_BL, offset_B=offset_B, dtype=self.softmax_dtype

@@ -4,15 +4,17 @@ import jax
 from flax import nnx
 from jaxtyping import Array, Float
 
+from models.layers.linear import MakeLinear
+
 
 class Mlp(nnx.Module):
     """`activation` is "gelu" (the tanh form, as in GPT-2) or "swiglu"."""
 
-    def __init__(self, config, *, rngs: nnx.Rngs):
-        make = config.linear_maker(dict(D=config.model_size, F=config.mlp_size, T=2), rngs)
-        self.is_gated = config.activation == "swiglu"
+    def __init__(self, make: MakeLinear, *, activation: str):
+        """`make` knows the sizes of D, F and T."""
+        self.is_gated = activation == "swiglu"
         self.up = make("DTF" if self.is_gated else "DF")
-        self.down = make("FD", std=config.residual_std)
+        self.down = make("FD")
 
     def __call__(self, x_BLD: Float[Array, "B L D"], *, placement) -> Float[Array, "B L D"]:
         if self.is_gated:

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 class RopeScaling:
     """Llama 3.1's stretch of the slow frequencies to longer contexts; `factor` 1 leaves them as they are.
 
-    The Llama 3 Herd of Models, section 3.4.3 (https://arxiv.org/abs/2407.21783); the published models use 8, 1, 4, 8192.
+    The Llama 3 Herd of Models, section 3.4.3 (https://arxiv.org/abs/2407.21783); the published ones use 8, 1, 4, 8192.
     """
 
     factor: float = 1.0
@@ -23,9 +23,29 @@ class RopeScaling:
     def __post_init__(self):
         if self.factor < 1 or self.original_length < 1 or self.low_freq_factor >= self.high_freq_factor:
             raise ValueError(
-                f"model.rope_scaling: expected factor >= 1, original_length >= 1 and low_freq_factor < high_freq_factor, "
+                f"model.rope_scaling: expected factor >= 1, original_length >= 1, low_freq_factor < high_freq_factor, "
                 f"got {self}; write Llama 3.1's factor=8, low_freq_factor=1, high_freq_factor=4, original_length=8192"
             )
+
+
+@dataclasses.dataclass(frozen=True)
+class Rope:
+    """Rotary positions of one model."""
+
+    theta: float
+    scaling: RopeScaling = RopeScaling()
+
+    def __call__(
+        self, x: Float[Array, "B L *heads H"], positions_BL: Int[Array, "B L"]
+    ) -> Float[Array, "B L *heads H"]:
+        """Turns the pairs (i, i + H/2) of every head by its position's angles; computed in float32."""
+        freqs = jnp.asarray(frequencies(x.shape[-1], theta=self.theta, scaling=self.scaling), jnp.float32)
+        angles = positions_BL[:, :, None].astype(jnp.float32) * freqs[None, None, :]
+        angles = jnp.expand_dims(angles, range(2, x.ndim - 1))
+        cos, sin = jnp.cos(angles), jnp.sin(angles)
+        first, second = jnp.split(x.astype(jnp.float32), 2, axis=-1)
+        turned = jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
+        return turned.astype(x.dtype)
 
 
 def frequencies(head_size: int, *, theta: float, scaling: RopeScaling) -> np.ndarray:
@@ -37,16 +57,3 @@ def frequencies(head_size: int, *, theta: float, scaling: RopeScaling) -> np.nda
     smooth = (turns - scaling.low_freq_factor) / (scaling.high_freq_factor - scaling.low_freq_factor)
     smooth = np.clip(smooth, 0, 1)  # 0: stretched by the factor, 1: left alone
     return freqs * (smooth + (1 - smooth) / scaling.factor)
-
-
-def rotate(
-    x: Float[Array, "B L *heads H"], positions_BL: Int[Array, "B L"], *, theta: float, scaling: RopeScaling
-) -> Float[Array, "B L *heads H"]:
-    """Turns the pairs (i, i + H/2) of every head by its position's angles; computed in float32."""
-    freqs = jnp.asarray(frequencies(x.shape[-1], theta=theta, scaling=scaling), jnp.float32)
-    angles = positions_BL[:, :, None].astype(jnp.float32) * freqs[None, None, :]
-    angles = jnp.expand_dims(angles, range(2, x.ndim - 1))
-    cos, sin = jnp.cos(angles), jnp.sin(angles)
-    first, second = jnp.split(x.astype(jnp.float32), 2, axis=-1)
-    turned = jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
-    return turned.astype(x.dtype)

@@ -10,9 +10,10 @@ from flax import nnx
 from scipy import special
 
 from models import cache, count, generate
-from models.transformer import Config, Transformer
+from models.layers.rope import RopeScaling
+from models.transformer import Transformer, TransformerConfig
 
-GPT2 = Config(
+GPT2 = TransformerConfig(
     num_layers=3,
     model_size=32,
     num_heads=4,
@@ -26,7 +27,7 @@ GPT2 = Config(
     vocab_size=48,
     max_length=16,
 )
-LLAMA3 = Config(
+LLAMA3 = TransformerConfig(
     num_layers=3,
     model_size=32,
     num_heads=4,
@@ -35,9 +36,7 @@ LLAMA3 = Config(
     norm="rms",
     positions="rope",
     rope_theta=500_000.0,
-    rope_scaling=dataclasses.replace(
-        Config.__dataclass_fields__["rope_scaling"].default, factor=8.0, original_length=64
-    ),
+    rope_scaling=RopeScaling(factor=8.0, original_length=64),
     activation="swiglu",
     use_bias=False,
     tie_embeddings=False,
@@ -47,7 +46,7 @@ LLAMA3 = Config(
 MODELS = {"gpt2": GPT2, "llama3": LLAMA3}
 
 
-def make(config: Config, seed: int = 0) -> Transformer:
+def make(config: TransformerConfig, seed: int = 0) -> Transformer:
     """A model whose every leaf is random, so that no bias or scale is without effect."""
     model = Transformer(config, rngs=nnx.Rngs(seed))
     state = nnx.state(model, nnx.Param)
@@ -58,7 +57,7 @@ def make(config: Config, seed: int = 0) -> Transformer:
     return model
 
 
-def rows(num_rows: int, length: int, config: Config, seed: int = 0):
+def rows(num_rows: int, length: int, config: TransformerConfig, seed: int = 0):
     tokens = np.random.default_rng(seed).integers(0, config.vocab_size, (num_rows, length))
     positions = np.broadcast_to(np.arange(length), tokens.shape)
     return {"tokens_BL": tokens, "positions_BL": positions, "segments_BL": np.ones_like(tokens)}
@@ -68,7 +67,7 @@ def run(model, tokens_BL, **where):
     return jax.jit(lambda model: model(jnp.asarray(tokens_BL), **jax.tree.map(jnp.asarray, where)))(model)
 
 
-def reference(params: dict, config: Config, tokens: np.ndarray) -> np.ndarray:
+def reference(params: dict, config: TransformerConfig, tokens: np.ndarray) -> np.ndarray:
     """One row through GPT-2 or Llama 3, position by position and head by head, in float64."""
     p = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
     x = p["embed"][tokens]

@@ -3,13 +3,12 @@
 import jax
 import numpy as np
 import pytest
+import tiny_runs as runs
 from jax.sharding import PartitionSpec
 
-import tiny_runs as runs
 from train.parallel import mesh as meshes
 from train.parallel import rules
 from train.parallel.mesh import MeshShape
-
 
 MESHES = [(8, 1, 1), (1, 8, 1), (1, 1, 8), (2, 2, 2)]
 # A GPT-2 with dropout and a Llama 3, so that biases, learned positions and separate heads are laid out as well.
@@ -30,7 +29,7 @@ def on(shape, **changes):
 
 
 def losses(reports):
-    return [report.sums.total["loss"] / report.sums.count["loss"] for report in reports]
+    return [report.sums.totals["loss"] / report.sums.counts["loss"] for report in reports]
 
 
 @pytest.mark.parametrize("family", [GPT2, LLAMA], ids=["gpt2", "llama"])
@@ -105,7 +104,7 @@ def test_mesh_shapes():
         MeshShape(data=3, fsdp=2).resolve(8)
     with pytest.raises(ValueError, match="mesh: expected at most one axis of -1"):
         MeshShape(data=-1, fsdp=-1)
-    with pytest.raises(ValueError, match="mesh.tensor: expected a positive number or -1, got 0"):
+    with pytest.raises(ValueError, match=r"mesh.tensor: expected a positive number or -1, got 0"):
         MeshShape(tensor=0)
 
 
@@ -120,5 +119,5 @@ def test_batches_lie_as_their_rows_say(shape):
 
 
 def test_an_unknown_logical_axis():
-    with pytest.raises(ValueError, match="expected a logical axis of models/axes.py, got 'hidden'"):
+    with pytest.raises(ValueError, match=r"expected a logical axis of models/axes.py, got 'hidden'"):
         rules.spec(("hidden",), rules.STORED)

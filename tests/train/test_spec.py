@@ -132,7 +132,7 @@ def test_a_missing_section_and_a_missing_value():
         spec.read(config)
     config = runs.config()
     del config["train"]["num_steps"]
-    with pytest.raises(ValueError, match="train.num_steps: expected a value, got none"):
+    with pytest.raises(ValueError, match=r"train.num_steps: expected a value, got none"):
         spec.read(config)
 
 

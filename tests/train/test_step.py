@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-
 import tiny_runs as runs
 
 
@@ -43,14 +42,14 @@ def test_a_batch_without_weight_is_no_disaster():
     engine = runs.engine()
     empty = {name: jnp.zeros_like(rows) for name, rows in runs.random_batch(engine).items()}
     with jax.set_mesh(engine.mesh):
-        state, report = engine.train_step(engine.fresh_state(), empty, {})
+        _, report = engine.train_step(engine.fresh_state(), empty, {})
     assert report.is_finite
-    assert float(report.sums.count["loss"]) == 0
+    assert float(report.sums.counts["loss"]) == 0
 
 
 def test_training_learns():
     _, reports = runs.train(runs.engine(optimizer__schedule={"warmup_steps": 0}), num_steps=30, same_batch=True)
-    first, last = (report.sums.total["loss"] / report.sums.count["loss"] for report in (reports[0], reports[-1]))
+    first, last = (report.sums.totals["loss"] / report.sums.counts["loss"] for report in (reports[0], reports[-1]))
     assert first == pytest.approx(np.log(384), abs=0.3)
     assert last < first - 1.5
 
@@ -58,10 +57,10 @@ def test_training_learns():
 def test_dropout_differs_by_step_and_is_off_in_evaluation():
     engine = runs.engine(model__dropout=0.5, optimizer__learning_rate=0.0)
     state, reports = runs.train(engine, num_steps=2, same_batch=True)
-    assert reports[0].sums.total["loss"] != reports[1].sums.total["loss"]
+    assert reports[0].sums.totals["loss"] != reports[1].sums.totals["loss"]
     with jax.set_mesh(engine.mesh):
         one, other = (engine.eval_step(state["params"], runs.random_batch(engine), {}) for _ in range(2))
-    assert one.total["nll"] == other.total["nll"]
+    assert one.totals["nll"] == other.totals["nll"]
 
 
 def test_rate_and_decay_are_inputs_of_the_compiled_step():

@@ -42,10 +42,10 @@ class LanguageModel:
 
     def metrics(self, sums: Sums, *, bytes_per_token: float) -> dict[str, metrics.Mean]:
         """The mergeable metrics of sums that were fetched: loss, perplexity, bits per byte and accuracy."""
-        nll, tokens = sums.total["nll"], sums.count["nll"]
+        nll, tokens = sums.totals["nll"], sums.counts["nll"]
         return {
             "loss": metrics.Mean.of(nll, tokens),
             "perplexity": metrics.Perplexity.of(nll, tokens),
             "bits_per_byte": metrics.Bits.of(nll, tokens * bytes_per_token),
-            "accuracy": metrics.Mean.of(sums.total["correct"], tokens),
+            "accuracy": metrics.Mean.of(sums.totals["correct"], tokens),
         }

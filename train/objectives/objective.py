@@ -10,10 +10,10 @@ from train.metrics import Mean
 
 
 class Sums(NamedTuple):
-    """What a batch adds up to. `total["loss"] / count["loss"]` is minimised; both have the same keys."""
+    """What a batch adds up to. `totals["loss"] / counts["loss"]` is minimised; both have the same keys."""
 
-    total: dict[str, Float[Array, ""]]
-    count: dict[str, Float[Array, ""]]
+    totals: dict[str, Float[Array, ""]]
+    counts: dict[str, Float[Array, ""]]
 
 
 class Objective(Protocol):

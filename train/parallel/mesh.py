@@ -1,6 +1,7 @@
 """The mesh of devices and the shares of a batch that its processes hold."""
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -75,8 +76,8 @@ def local_rows(mesh: Mesh, batch_size: int) -> tuple[int, int]:
       ValueError: they are not one contiguous piece.
     """
     places = batch_sharding(mesh).addressable_devices_indices_map((batch_size,))
-    pieces = sorted({place[0].indices(batch_size)[:2] for place in places.values()})
-    for (_, stop), (start, _) in zip(pieces, pieces[1:], strict=False):
+    pieces = sorted({place[0].indices(batch_size)[:2] for place in places.values() if place})
+    for (_, stop), (start, _) in itertools.pairwise(pieces):
         if stop != start:
             raise ValueError(f"mesh: expected this process's rows of a batch to be contiguous, got {pieces}")
     return pieces[0][0], pieces[-1][1]
