@@ -2,8 +2,8 @@
 
     python scripts/bench_pipeline.py [--rounds=7]
 
-Both make [batch, seq_len] inputs and targets from the same tokens, in turn, in one run. The peer shuffles nothing, resumes
-nothing and lets attention cross documents: the ratio is what order, segments and positions cost.
+Both make [batch, seq_len] inputs and targets from the same tokens, in turn, in one run. The peer shuffles nothing,
+resumes nothing and lets attention cross documents: the ratio is what order, segments and positions cost.
 """
 
 import pathlib
