@@ -25,6 +25,7 @@ def shrink(config: ConfigDict) -> ConfigDict:
     )
     config.model.update(num_layers=4, model_size=64, num_heads=8, num_kv_heads=8, mlp_size=128, dropout=0.0)
     config.train = dict(num_steps=40, batch_size=16)
+    config.optimizer.schedule.warmup_steps = 5
     config.eval = dict(val=dict(split="val", every=20))
     config.checkpoint = dict(every=10, keep_last=2)
     config.log = dict(every=10)

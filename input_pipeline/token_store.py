@@ -6,8 +6,8 @@ every text token is predicted exactly once.
 
     tokens/<key>/shards/000007.npz   some megabytes of whole documents; gone when the store is complete
     tokens/<key>/tokens.bin          all of them in order, little-endian uint16 or uint32
-    tokens/<key>/documents.npy       int64 [3, documents]: first token, tokens with the separator, bytes of
-    text tokens/<key>/index.json          written last: without it there is no store
+    tokens/<key>/documents.npy       int64 [3, documents]: first token, tokens with the separator, bytes of text
+    tokens/<key>/index.json          written last: without it there is no store
 
 Shards are the unit of parallel work and of resuming. The bytes of a store depend on the text and the
 tokenizer alone. While shards are joined a store takes its space twice.

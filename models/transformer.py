@@ -70,6 +70,11 @@ class TransformerConfig:
                 f"model.num_kv_heads: expected a divisor of model.num_heads={self.num_heads}, got {self.num_kv_heads}; "
                 f"write one of {[n for n in range(1, self.num_heads + 1) if self.num_heads % n == 0]}"
             )
+        for name in ("norm_epsilon", "rope_theta", "init_std"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"model.{name}: expected a number above 0, got {getattr(self, name)}")
+        if self.head_size < 0:
+            raise ValueError(f"model.head_size: expected 0 (model_size / num_heads) or more, got {self.head_size}")
         if self.head_size == 0:
             if self.model_size % self.num_heads:
                 raise ValueError(
@@ -159,8 +164,8 @@ class Transformer(nnx.Module):
         x_BLD = dropout(x_BLD, fold(keys_B, self.config.num_layers), rate=self.config.dropout)
         where = dict(positions_BL=positions_BL, segments_BL=segments_BL, offset_B=None)
 
-        def layer_fn(x_BLD, slice):
-            block, index = slice
+        def layer_fn(x_BLD, one_layer):
+            block, index = one_layer
             return block(x_BLD, keys_B=fold(keys_B, index), past=None, placement=placement, **where)
 
         stacked = (self.layers, jnp.arange(self.config.num_layers))
@@ -175,8 +180,8 @@ class Transformer(nnx.Module):
         x_BLD = self._embed(tokens_BL, positions_BL, placement)
         where = dict(positions_BL=positions_BL, segments_BL=None, offset_B=cache.length_B)
 
-        def layer_fn(x_BLD, slice):
-            block, past = slice
+        def layer_fn(x_BLD, one_layer):
+            block, past = one_layer
             return block(x_BLD, keys_B=None, past=past, placement=placement, **where)
 
         stacked = (self.layers, cache.layers)

@@ -24,13 +24,14 @@ def define() -> flags.FlagValues:
 
 def main(argv: Sequence[str]) -> int:
     """Exit codes: 0 done, 2 a mistake of the user's."""
-    from train import inference
+    from train import hosts, inference
 
     values = define()
     try:
         rest = values(["sample", *argv])[1:]
         if rest or values.workdir is None:
             raise ValueError(f"expected --workdir=runs/a and flags, got {rest[0] if rest else 'no --workdir'!r}")
+        hosts.join()
         model = inference.load(values.workdir, step=values.step)
         print(values.prompt, end="", flush=True)
         for text in model.stream(

@@ -36,7 +36,7 @@ FLOORS = {
     "input_pipeline": 0,
 }
 # Order within one floor.
-STEPS = {"train.evaluate": ("train.step",), "train.checkpoint": ("train.digest",)}
+STEPS = {"train.evaluate": ("train.step",)}
 HEAVY = ("jax", "flax", "optax", "orbax", "grain", "tokenizers", "matplotlib", "tensorboardX", "tensorflow")
 
 

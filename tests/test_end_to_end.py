@@ -138,12 +138,15 @@ def test_a_request_to_stop_is_obeyed_and_made_good(undisturbed, tmp_path, number
     assert_same_run(tmp_path / "run", undisturbed[0])
 
 
-def test_kill_9_at_random_moments_changes_nothing(undisturbed, tmp_path):
-    """Six kills, with a checkpoint on its way to disk after every second step."""
-    chosen = random.Random(0)
+@pytest.mark.parametrize(
+    ("seed", "num_kills"), [(0, 6), *(pytest.param(seed, 10, marks=pytest.mark.slow) for seed in (1, 2, 3))]
+)
+def test_kill_9_at_random_moments_changes_nothing(undisturbed, tmp_path, seed, num_kills):
+    """With a checkpoint on its way to disk after every second step."""
+    chosen = random.Random(seed)
     workdir = tmp_path / "run"
     kills = 0
-    while kills < 6:
+    while kills < num_kills:
         process = start(workdir, "--config.checkpoint.every=2", "--config.checkpoint.keep_last=3")
         steps_before = saved_steps(workdir)
         until = time.monotonic() + 120

@@ -31,7 +31,7 @@ def load(path: str) -> dict[str, Any]:
     if not pathlib.Path(file).is_file():
         raise UsageError(f"--config: expected a file, got {file!r}; configs/ has {known_configs()}")
     if file.endswith(".json"):
-        return json.loads(pathlib.Path(file).read_text())["config"]
+        return _load_json(file)
     module_spec = importlib.util.spec_from_file_location("config", file)
     if module_spec is None or module_spec.loader is None:
         raise UsageError(f"--config: expected a .py or .json file, got {file!r}")
@@ -41,7 +41,20 @@ def load(path: str) -> dict[str, Any]:
         module_spec.loader.exec_module(module)
     finally:
         sys.path.pop(0)
+    if not hasattr(module, "get_config"):
+        raise UsageError(
+            f'--config: expected a file with get_config(arg=""), got {file!r} without; see configs/lm_tiny.py'
+        )
     return module.get_config(argument).to_dict()
+
+
+def _load_json(file: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads(pathlib.Path(file).read_text())["config"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f'--config: expected JSON with a "config" in {file!r}, got {type(error).__name__}: {error}'
+        ) from None
 
 
 def known_configs() -> str:

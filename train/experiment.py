@@ -137,10 +137,10 @@ class Feed:
     def eval_batches(self, engine: Engine, evaluation: spec.Evaluation) -> Iterator[dict[str, jax.Array]]:
         """One pass over a split, the last batch filled up with rows of weight zero."""
         size = engine.run.eval_batch_size(evaluation)
-        local = loader.eval_batches(
+        with loader.eval_batches(
             self.rows[evaluation.split], batch_size=size, row_range=meshes.local_rows(engine.mesh, size)
-        )
-        yield from map(partial(meshes.place_batch, engine.mesh, batch_size=size), local)
+        ) as local:
+            yield from map(partial(meshes.place_batch, engine.mesh, batch_size=size), local)
 
 
 def feed(run: spec.Run, *, progress: Progress) -> Feed:

@@ -12,7 +12,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 ARTICLES = {int: "an int", float: "a number", str: "a string", bool: "True or False"}
 
 
-def at_least(least: int, **values: int) -> None:
+def at_least(least: int, values: Mapping[str, int]) -> None:
     """Raises a ValueError for a field, named as in the config, whose value is below `least`."""
     for field, value in values.items():
         if value < least:
@@ -34,8 +34,7 @@ def resolve(table: Mapping[str, Any], name: str, *, path: str) -> Any:
 
 def build(cls: type, section: Mapping[str, Any], *, path: str, derived: Mapping[str, Any] = NOTHING) -> Any:
     """A dataclass from a section of a config; `derived` fields may not stand in it."""
-    if not isinstance(section, Mapping):
-        raise ValueError(f"{path}: expected a section with fields, got {section!r}")
+    check_section(section, path=path)
     fields = {field.name: field for field in dataclasses.fields(cls)}
     check_keys(section, [name for name in fields if name not in derived], path=path)
     for name, field in fields.items():
@@ -45,6 +44,11 @@ def build(cls: type, section: Mapping[str, Any], *, path: str, derived: Mapping[
     hints = typing.get_type_hints(cls)
     values = {name: convert(value, hints[name], path=f"{path}.{name}") for name, value in section.items()}
     return cls(**values, **derived)
+
+
+def check_section(value: Any, *, path: str) -> None:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{path}: expected a section with fields, got {value!r}")
 
 
 def check_keys(section: Mapping[str, Any], known: list[str], *, path: str) -> None:
@@ -64,6 +68,7 @@ def convert(value: Any, hint: Any, *, path: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return build(typing.cast(type, hint), value, path=path)
     if is_mapping(hint):
+        check_section(value, path=path)
         return {name: convert(item, args[1], path=f"{path}.{name}") for name, item in value.items()}
     if origin is tuple:
         items = [value] if isinstance(value, args[0]) else value

@@ -36,6 +36,8 @@ class Optimizer:
         for name in ("learning_rate", "weight_decay", "clip_norm"):
             if getattr(self, name) < 0:
                 raise ValueError(f"optimizer.{name}: expected 0 or more, got {getattr(self, name)}")
+        if self.epsilon <= 0:
+            raise ValueError(f"optimizer.epsilon: expected a number above 0, got {self.epsilon}; write 1e-8")
         for name in ("momentum", "second_momentum"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"optimizer.{name}: expected a number in [0, 1), got {getattr(self, name)}")

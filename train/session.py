@@ -4,6 +4,7 @@ Exit codes: 0 done, 2 a mistake of the user's, 3 too many steps in a row were no
 saved: run the same line again.
 """
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -20,7 +21,7 @@ from models import count
 from train import allocator, config_flags, experiment, hosts, inference, optimizer, spec, state
 from train.checkpoint import Checkpoints, Restored
 from train.clock import Clock
-from train.experiment import Engine, Feed
+from train.experiment import Feed
 from train.guard import STOPPED, stop_requests
 from train.loop import NotFinite
 from train.parallel import rules
@@ -33,26 +34,29 @@ WRONG_USE = 2
 
 def main(argv: Sequence[str]) -> int:
     """Trains, goes on training, or says that there is nothing left to do. Returns the exit code."""
-    console = Console(highlight=False)
+    # A notebook's kernel claims to be a terminal, through FORCE_COLOR, and is none.
+    console = Console(highlight=False, force_terminal=None if sys.stdout.isatty() else False)
     try:
-        config, flags = config_flags.parse(argv, workdir="")
-        if not flags["workdir"]:
-            raise config_flags.UsageError("--workdir: expected a folder for this run, got none; write --workdir=runs/a")
-        run = spec.read(config)
-        allocator.keep_freed_pages()
-        hosts.join()
-        use_compilation_cache()
-        engine = experiment.engine(run, jax.devices())
-        return Session(console, config, engine, epath.Path(flags["workdir"]))()
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return WRONG_USE
+        try:
+            session = Session(console, argv)
+        except ValueError as error:
+            return _refuse(error, WRONG_USE)
+        with session.checkpoints:
+            try:
+                start = session.prepare()
+            except ValueError as error:
+                return _refuse(error, WRONG_USE)
+            return session.train(start) if start else session.report()
     except NotFinite as error:
-        print(f"error: {error}", file=sys.stderr)
-        return NOT_FINITE
+        return _refuse(error, NOT_FINITE)
     except KeyboardInterrupt:
         print("interrupted; run the same line again to go on", file=sys.stderr)
         return STOPPED
+
+
+def _refuse(error: Exception, exit_code: int) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return exit_code
 
 
 def use_compilation_cache() -> None:
@@ -62,48 +66,93 @@ def use_compilation_cache() -> None:
         jax.config.update("jax_compilation_cache_dir", str(home / "meshwright" / "compiled"))
 
 
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """Where a session begins: its data, and the checkpoint that it goes on from."""
+
+    feed: Feed
+    restored: Restored | None
+
+    @property
+    def step(self) -> int:
+        return self.restored.step if self.restored else 0
+
+    @property
+    def examples(self) -> int:
+        return self.restored.cursor["examples"] if self.restored else 0
+
+
 class Session:
-    """What a session holds while it lasts."""
+    """What a session holds while it lasts. What is wrong in the command is a ValueError here, or in `prepare`."""
 
-    def __init__(self, console: Console, config: Mapping[str, Any], engine: Engine, workdir: epath.Path):
+    def __init__(self, console: Console, argv: Sequence[str]):
         self.console = console
-        self.config = config
-        self.engine = engine
-        self.run = engine.run
-        self.workdir = workdir
+        self.config, flags = config_flags.parse(argv, workdir="")
+        if not flags["workdir"]:
+            raise ValueError("--workdir: expected a folder for this run, got none; write --workdir=runs/a")
+        self.workdir = epath.Path(flags["workdir"])
+        self.run = spec.read(self.config)
+        allocator.keep_freed_pages()
+        hosts.join()
+        use_compilation_cache()
+        self.engine = experiment.engine(self.run, jax.devices())
+        self.checkpoints = Checkpoints(self.workdir / "checkpoints", self.run.checkpoint, warn=self._warn)
 
-    def __call__(self) -> int:
+    def prepare(self) -> Start | None:
+        """The data and the newest good checkpoint; None where the run is finished. Writes nothing to the workdir.
+
+        Raises:
+          ValueError: files that match nothing, a model or data that is not the checkpoint's.
+        """
+        last = max(self.checkpoints.steps(), default=0)
+        if last >= self.run.train.num_steps:
+            self._tell(f"finished already: step {last} of {self.run.train.num_steps}")
+            return None
+        feed = self._feed()
+        restored = self.checkpoints.restore_newest_good(self.engine.abstract_state)
+        if restored:
+            self._check_data(restored, feed)
+        return Start(feed, restored)
+
+    def train(self, start: Start) -> int:
         """-> the exit code."""
-        warn = lambda message: self.console.print(f"warning: {message}", markup=False, soft_wrap=True)
-        with Checkpoints(self.workdir / "checkpoints", self.run.checkpoint, warn=warn) as checkpoints:
-            last = max(checkpoints.steps(), default=0)
-            if last >= self.run.train.num_steps:
-                return self._is_finished(last)
-            feed = self._prepare()
-            restored = checkpoints.restore_newest_good(self.engine.abstract_state)
-            start = restored.step if restored else 0
-            with self._writer(start) as writer:
-                self._describe(feed, writer)
-                examples = self._check_cursor(restored, feed, writer) if restored else 0
-                with jax.set_mesh(self.engine.mesh), stop_requests() as stop:
-                    loop = experiment.loop(
-                        self.engine,
-                        feed,
-                        config=self.config,
-                        writer=writer,
-                        clock=self._clock(start),
-                        checkpoints=checkpoints,
-                        stop=stop,
-                    )
-                    final, request = loop(self._state(restored), start=start, examples=examples)
-                    checkpoints.wait()
-                if request:
-                    at = f"step {int(final['step'])} of {self.run.train.num_steps}"
-                    writer.say(f"{request}: saved {at}; run the same line again to go on")
-                    return STOPPED
-                self._sample(final["params"], feed, writer)
-        self._report()
+        with self._writer(start.step) as writer:
+            self._describe(start.feed, writer)
+            if start.restored:
+                self._describe_resume(start.restored, writer)
+            with jax.set_mesh(self.engine.mesh), stop_requests() as stop:
+                loop = experiment.loop(
+                    self.engine,
+                    start.feed,
+                    config=self.config,
+                    writer=writer,
+                    clock=self._clock(start.step),
+                    checkpoints=self.checkpoints,
+                    stop=stop,
+                )
+                final, request = loop(self._state(start.restored), start=start.step, examples=start.examples)
+                self.checkpoints.wait()
+            if request:
+                at = f"step {int(final['step'])} of {self.run.train.num_steps}"
+                writer.say(f"{request}: saved {at}; run the same line again to go on")
+                return STOPPED
+            self._sample(final["params"], start.feed, writer)
+        return self.report()
+
+    def report(self) -> int:
+        """Draws the loss curve, and says where everything lies. -> the exit code 0."""
+        if jax.process_index() == 0 and pathlib.Path(self.workdir, "metrics.jsonl").exists():
+            self._tell(f"loss curve: {plots.loss_curve(pathlib.Path(self.workdir))}")
+        for name in ("config.json", "metrics.jsonl", "checkpoints", "run.log"):
+            self._tell(f"{name}: {self.workdir / name}")
         return 0
+
+    def _tell(self, text: str) -> None:
+        if jax.process_index() == 0:
+            self.console.print(text, markup=False, soft_wrap=True)
+
+    def _warn(self, text: str) -> None:
+        self._tell(f"warning: {text}")
 
     def _writer(self, start: int) -> Writer:
         return Writer(
@@ -118,12 +167,7 @@ class Session:
         device_stats = jax.local_devices()[0].memory_stats
         return Clock(total_steps=self.run.train.num_steps, step=start, device_stats=device_stats)
 
-    def _is_finished(self, step: int) -> int:
-        self.console.print(f"finished already: step {step} of {self.run.train.num_steps}", soft_wrap=True)
-        self._report()
-        return 0
-
-    def _prepare(self) -> Feed:
+    def _feed(self) -> Feed:
         """The data, with what is being done shown while it lasts."""
         with self.console.status("preparing data") as status:
 
@@ -155,22 +199,20 @@ class Session:
                 f"{name}: {len(rows):,} rows of {rows.seq_len}, {rows.num_tokens:,} tokens, {rows.num_bytes:,} bytes"
             )
 
-    def _check_cursor(self, restored: Restored, feed: Feed, writer: Writer) -> int:
-        """Says where the run goes on and what differs in its config; the examples that were consumed.
-
-        Raises:
-          ValueError: the training data is not what the run began with.
-        """
+    def _check_data(self, restored: Restored, feed: Feed) -> None:
+        """Raises a ValueError unless the training data is what the run began with."""
         expected, came = restored.cursor["fingerprint"], feed.cursor(0)["fingerprint"]
         if expected != came:
             raise ValueError(
                 f"--workdir={self.workdir}: expected the data it was trained on ({expected[:12]}), got other data "
                 f"({came[:12]}); give back the old files, tokenizer and seq_len, or write another --workdir"
             )
+
+    def _describe_resume(self, restored: Restored, writer: Writer) -> None:
+        """Says where the run goes on, and what differs in its config."""
         writer.say(f"going on from step {restored.step} of {self.run.train.num_steps}, in {self.workdir}")
         for line in differences(restored.config, self.config):
             writer.say(f"changed since step {restored.step}: {line}")
-        return restored.cursor["examples"]
 
     def _state(self, restored: Restored | None) -> state.State:
         if restored is None:
@@ -188,14 +230,6 @@ class Session:
             sample.prompt, num_tokens=sample.num_tokens, temperature=sample.temperature, seed=self.run.seed
         )
         writer.say(f"a sample at temperature {sample.temperature:g}:\n{sample.prompt}{''.join(text)}")
-
-    def _report(self) -> None:
-        """Draws the loss curve, and says where everything lies."""
-        if jax.process_index() == 0 and "://" not in str(self.workdir):
-            picture = plots.loss_curve(pathlib.Path(self.workdir))
-            self.console.print(f"loss curve: {picture}", soft_wrap=True)
-        for name in ("config.json", "metrics.jsonl", "checkpoints", "run.log"):
-            self.console.print(f"{name}: {self.workdir / name}", soft_wrap=True)
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any], path: str = "") -> list[str]:

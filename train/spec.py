@@ -13,7 +13,7 @@ from input_pipeline import tokenizer
 from input_pipeline.spec import Data
 from models import MODELS
 from train.checkpoint import Checkpoint
-from train.fields import at_least, build, check_keys, convert, resolve, with_defaults
+from train.fields import at_least, build, check_keys, check_section, convert, resolve, with_defaults
 from train.objectives import OBJECTIVES
 from train.objectives.objective import Objective
 from train.optimizer import Optimizer
@@ -34,7 +34,7 @@ class Train:
     accumulation: int = 1
 
     def __post_init__(self):
-        at_least(1, **{f"train.{name}": value for name, value in dataclasses.asdict(self).items()})
+        at_least(1, {f"train.{name}": value for name, value in dataclasses.asdict(self).items()})
         if self.batch_size % self.accumulation:
             raise ValueError(
                 f"train.accumulation: expected a divisor of train.batch_size={self.batch_size}, "
@@ -69,7 +69,7 @@ class Evaluation:
 
     def check(self, path: str, data: Data) -> None:
         """Raises a ValueError that names the field after `path`, such as "eval.val"."""
-        at_least(0, **{f"{path}.every": self.every, f"{path}.batch_size": self.batch_size})
+        at_least(0, {f"{path}.every": self.every, f"{path}.batch_size": self.batch_size})
         if self.split not in SPLITS:
             raise ValueError(f"{path}.split: expected one of {', '.join(SPLITS)}, got {self.split!r}")
         if not getattr(data, f"{self.split}_split"):
@@ -90,7 +90,7 @@ class Log:
     every: int = 10
 
     def __post_init__(self):
-        at_least(1, **{"log.every": self.every})
+        at_least(1, {"log.every": self.every})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -100,7 +100,7 @@ class Guard:
     max_skipped: int = 50
 
     def __post_init__(self):
-        at_least(1, **{"guard.max_skipped": self.max_skipped})
+        at_least(1, {"guard.max_skipped": self.max_skipped})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -112,7 +112,7 @@ class Sample:
     temperature: float = 0.8
 
     def __post_init__(self):
-        at_least(0, **{"sample.num_tokens": self.num_tokens})
+        at_least(0, {"sample.num_tokens": self.num_tokens})
         if self.temperature < 0:
             raise ValueError(f"sample.temperature: expected 0 (greedy) or more, got {self.temperature}")
 
@@ -138,6 +138,7 @@ class Run:
     model_class: Callable
 
     def __post_init__(self):
+        at_least(0, {"seed": self.seed})
         for name, evaluation in self.eval.items():
             evaluation.check(f"eval.{name}", self.data)
         if self.checkpoint.keep_best:
@@ -162,17 +163,12 @@ class Run:
           ValueError: a batch that the mesh and the accumulation do not divide.
         """
         mesh = self.mesh.resolve(num_devices)
-        pieces = mesh.num_batch_shards * self.train.accumulation
-        sizes = {"train.batch_size": self.train.batch_size}
+        over = f"mesh.data={mesh.data} x mesh.fsdp={mesh.fsdp}"
+        num_pieces = mesh.num_batch_shards * self.train.accumulation
+        check_multiple("train.batch_size", self.train.batch_size, num_pieces, over=f"{over} x train.accumulation")
         for name, evaluation in self.eval.items():
-            sizes[f"eval.{name}.batch_size"] = self.eval_batch_size(evaluation)
-        for field, size in sizes.items():
-            pieces = mesh.num_batch_shards * (self.train.accumulation if field.startswith("train") else 1)
-            if size % pieces:
-                raise ValueError(
-                    f"{field}: expected a multiple of {pieces} (mesh.data={mesh.data} x mesh.fsdp={mesh.fsdp} x "
-                    f"train.accumulation), got {size}; write {-(-size // pieces) * pieces}"
-                )
+            size = self.eval_batch_size(evaluation)
+            check_multiple(f"eval.{name}.batch_size", size, mesh.num_batch_shards, over=over)
         return {
             "num_devices": num_devices,
             "mesh": dataclasses.asdict(mesh),
@@ -210,6 +206,8 @@ def read(config: Mapping[str, Any]) -> Run:
     missing = [name for name in ("data", "model", "objective", "train", "optimizer") if name not in config]
     if missing:
         raise ValueError(f"config: expected the section {missing[0]!r}, got none; see configs/lm_tiny.py for one")
+    for name in NAMED:
+        check_section(config[name], path=name)
     hints = typing.get_type_hints(Run)
     sections = {name: convert(config[name], hints[name], path=name) for name in config if name not in NAMED}
     model_class = resolve(MODELS, config["model"].get("name", ""), path="model.name")
@@ -234,6 +232,13 @@ def model_fields(data: Data, precision: Precision) -> dict[str, Any]:
     }
 
 
+def check_multiple(field: str, size: int, pieces: int, *, over: str) -> None:
+    if size % pieces:
+        raise ValueError(
+            f"{field}: expected a multiple of {pieces} ({over}), got {size}; write {-(-size // pieces) * pieces}"
+        )
+
+
 def without_name(section: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in section.items() if key != "name"}
 
@@ -246,7 +251,7 @@ def complete(config: Mapping[str, Any]) -> dict[str, Any]:
             continue
         section = config.get(name, {})
         if name in NAMED and isinstance(section, Mapping):
-            hint = NAMED[name].get(section.get("name", ""))
-            hint = getattr(hint, "Config", hint)
+            chosen = resolve(NAMED[name], section.get("name", ""), path=f"{name}.name")
+            hint = getattr(chosen, "Config", chosen)
         full[name] = with_defaults(section, hint, derived=DERIVED)
     return {**full, **config, **{name: full[name] for name in full if name != "seed"}}
