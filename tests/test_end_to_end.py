@@ -202,6 +202,8 @@ def test_other_data_in_the_same_workdir_is_refused(undisturbed, tmp_path):
     done = run(workdir, "--config.train.num_steps=50", "--config.data.num_documents=65")
     assert done.returncode == 2
     assert "expected the data it was trained on" in done.stderr
+    for name in ("config.json", "metrics.jsonl", "run.log"):
+        assert (workdir / name).read_bytes() == (undisturbed[0] / name).read_bytes(), f"{name} was touched"
 
 
 def test_config_json_runs_again_on_another_mesh(undisturbed, tmp_path):

@@ -100,6 +100,12 @@ def test_mistakes_in_the_flags(capsys, arguments, says):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
+        (dict(eval=3), "eval: expected a section with fields, got 3"),
+        (dict(model=3), "model: expected a section with fields, got 3"),
+        (dict(seed=-1), "seed: expected 0 or more, got -1"),
+        (dict(optimizer__epsilon=-1.0), "optimizer.epsilon: expected a number above 0"),
+        (dict(model__head_size=-8), "model.head_size: expected 0"),
+        (dict(model__rope_theta=0.0), "model.rope_theta: expected a number above 0"),
         (dict(train__batchsize=8), "train.batchsize: no such field; did you mean 'batch_size'"),
         (dict(trian={}), "config.trian: no such field; did you mean 'train'"),
         (dict(train__num_steps="ten"), "train.num_steps: expected an int, got str 'ten'"),
@@ -161,6 +167,23 @@ def test_config_json_is_a_config(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"config": config, "derived": {"train.num_steps": 3}}))
     again, _ = config_flags.parse([f"--config={tmp_path / 'config.json'}", "--config.seed=5"], workdir="")
     assert spec.read(again) == spec.read({**config, "seed": 5})
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("empty.py", "", 'expected a file with get_config(arg="")'),
+        ("broken.json", "{", 'expected JSON with a "config"'),
+        ("other.json", "{}", "KeyError: 'config'"),
+    ],
+)
+def test_files_that_are_no_config(tmp_path, capsys, name, content, says):
+    (tmp_path / name).write_text(content)
+    assert session.main([f"--config={tmp_path / name}", "--workdir=nowhere"]) == 2
+    said = capsys.readouterr().err
+    assert says in said
+    assert name in said
 
 
 @pytest.mark.fast
