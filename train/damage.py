@@ -65,17 +65,32 @@ def _agree(path: epath.Path, fault: Exception | None) -> None:
 @contextmanager
 def _hushed() -> Iterator[None]:
     """Where orbax fails to read, it closes its event loop over a task per leaf, and each prints tracebacks later."""
-    loggers, hook = [logging.getLogger("absl"), logging.getLogger("asyncio")], sys.unraisablehook
-    sys.unraisablehook = lambda info: None if _is_leftover(info) else hook(info)
+    _install_hook()
+    loggers = [logging.getLogger("absl"), logging.getLogger("asyncio")]
     with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
         for logger in loggers:
             logger.disabled = True
         try:
             yield
         finally:
-            sys.unraisablehook = hook
             for logger in loggers:
                 logger.disabled = False
+
+
+_hooks: list[Callable] = []  # those that ours stands before; kept for ever
+
+
+def _install_hook() -> None:
+    """Once, and never taken away: threads of tensorstore call it with a borrowed reference (CPython 3.12 crashes if
+    the hook is freed meanwhile)."""
+    if not _hooks:
+        _hooks.append(sys.unraisablehook)
+        sys.unraisablehook = _skip_leftovers
+
+
+def _skip_leftovers(info) -> None:
+    if not _is_leftover(info):
+        _hooks[-1](info)
 
 
 def _is_leftover(info) -> bool:
