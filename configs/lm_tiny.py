@@ -39,7 +39,7 @@ def get_config(arg: str = "") -> ConfigDict:
             schedule=dict(name="cosine", warmup_steps=50, final=0.1),
         ),
         eval=dict(val=dict(split="val", every=250, batch_size=64)),
-        checkpoint=dict(every=100, keep_last=2, keep_best=1),
+        checkpoint=dict(every=50, keep_last=2, keep_best=1),
         log=dict(every=10),
         sample=dict(prompt="def ", num_tokens=120, temperature=0.8),
     )

@@ -223,7 +223,10 @@ class Session:
     def _sample(self, params: Any, feed: Feed, writer: Writer) -> None:
         """Prints generated text."""
         sample = self.run.sample
-        if not sample.num_tokens or jax.process_count() > 1:
+        if not sample.num_tokens:
+            return
+        if jax.process_count() > 1:  # no process holds the whole model
+            writer.say(f"for a sample: python scripts/sample.py --workdir={self.workdir}")
             return
         author = inference.Author(self.engine.definition.module(jax.device_get(params)), feed.tokenizer)
         text = author.stream(
