@@ -13,6 +13,7 @@ import time
 
 import numpy as np
 import pytest
+import tiny_runs
 
 from train import session
 from train.checkpoint import Checkpoint, Checkpoints
@@ -57,7 +58,6 @@ def metrics(workdir) -> list[dict]:
 
 def final_params(workdir):
     import jax
-    import tiny_runs
 
     with Checkpoints(workdir / "checkpoints", Checkpoint()) as checkpoints:
         engine = tiny_runs.engine(num_devices=8, model__num_layers=3, data__seq_len=64)
@@ -191,7 +191,8 @@ def test_going_on_says_what_changed_and_follows_the_new_config(undisturbed, tmp_
     changes = ("--config.train.num_steps=45", "--config.optimizer.learning_rate=0.0")
     done = run(workdir, *changes)
     assert done.returncode == 0, done.stderr
-    assert "changed since step 40: optimizer.learning_rate: 0.002 -> 0.0" in done.stdout
+    rate = tiny_runs.config()["optimizer"]["learning_rate"]
+    assert f"changed since step 40: optimizer.learning_rate: {rate} -> 0.0" in done.stdout
     last = metrics(workdir)[-1]
     assert (last["step"], last["train/learning_rate"]) == (45, 0.0)
 
