@@ -33,7 +33,7 @@ run: $(VENV)/.run  ## train the main config on text that the installation brings
 	$(VENV)/bin/python -m train --config=configs/lm_tiny.py --workdir=$(WORKDIR)
 
 test: $(VENV)/.dev  ## every test but the long campaigns
-	$(VENV)/bin/python -m pytest -q -m "not slow"
+	$(VENV)/bin/python -m pytest -q -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(VENV)/.dev
 	$(VENV)/bin/python -m pytest -q -m slow
