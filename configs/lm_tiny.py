@@ -1,6 +1,8 @@
 """A small language model on the Python sources that the installation itself brings: no download, no account, no GPU.
 
 python -m train --config=configs/lm_tiny.py --workdir=runs/lm_tiny
+
+Measured on two CPU cores: val/loss 3.706 (2.131 bits a byte) after 500 steps, 3.5 minutes with both evaluations.
 """
 
 from ml_collections import ConfigDict
