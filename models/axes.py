@@ -18,6 +18,7 @@ LEGEND = {
     "K": "kv_heads",  # heads of keys and values
     "G": "group",  # query heads that share one key and value head
     "H": "head",  # width of a head
+    "R": "rotary",  # pairs of a head that rotary positions turn
     "F": "mlp",  # width of the feed-forward layer
     "T": "gate",  # the two halves of a gated feed-forward layer
 }

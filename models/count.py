@@ -1,11 +1,12 @@
 """Parameters and FLOPs of a Transformer, from its config's sizes alone."""
 
-from models.transformer import TransformerConfig
+from models.layers.mlp import GATED
+from models.transformer_config import TransformerConfig
 
 
 def num_params(config: TransformerConfig) -> int:
     """Parameters, embeddings included; equal to the sum of the leaves' sizes."""
-    return config.num_layers * block_params(config) + embedding_params(config) + norm_params(config)
+    return config.num_layers * block_params(config) + embedding_params(config) + norm_params(config, config.model_size)
 
 
 def embedding_params(config: TransformerConfig) -> int:
@@ -16,29 +17,37 @@ def embedding_params(config: TransformerConfig) -> int:
 
 
 def block_params(config: TransformerConfig) -> int:
-    """One layer: two norms, four projections of attention, two or three of the MLP, and their biases."""
+    """One layer: four projections of attention, two or three of the MLP, their biases, and two to six norms."""
     query_size, kv_size = config.num_heads * config.head_size, config.num_kv_heads * config.head_size
-    hidden = config.mlp_size * (2 if config.activation == "swiglu" else 1)
+    hidden = config.mlp_size * num_gates(config)
     kernels = config.model_size * (2 * query_size + 2 * kv_size + hidden + config.mlp_size)
     biases = query_size + 2 * kv_size + config.model_size + hidden + config.model_size
-    return kernels + (biases if config.use_bias else 0) + 2 * norm_params(config)
+    norms = (4 if config.post_norms else 2) * norm_params(config, config.model_size)
+    head_norms = 2 * norm_params(config, config.head_size) if config.qk_norm else 0
+    return kernels + (biases if config.use_bias else 0) + norms + head_norms
 
 
-def norm_params(config: TransformerConfig) -> int:
+def num_gates(config: TransformerConfig) -> int:
+    """Projections into the MLP's hidden layer."""
+    return 2 if config.activation in GATED else 1
+
+
+def norm_params(config: TransformerConfig, size: int) -> int:
     """A scale, and a bias for layer norms with biases."""
-    return config.model_size * (2 if config.norm == "layer" and config.use_bias else 1)
+    return size * (2 if config.norm == "layer" and config.use_bias else 1)
 
 
 def forward_flops(config: TransformerConfig, *, seq_len: int) -> int:
     """FLOPs of one token's forward pass: two a multiply-add in every matmul, the whole square of attention's scores.
 
-    Counted as in PaLM, appendix B (https://arxiv.org/abs/2204.02311): norms, softmax and rotations are left out.
+    Counted as in PaLM, appendix B (https://arxiv.org/abs/2204.02311): norms, softmax and rotations are left out. A
+    layer with a window counts as many keys as the window has, as if every query had them all.
     """
     query_size, kv_size = config.num_heads * config.head_size, config.num_kv_heads * config.head_size
-    gates = 3 if config.activation == "swiglu" else 2
-    matmuls = config.model_size * (2 * query_size + 2 * kv_size + gates * config.mlp_size)
-    attention = 2 * query_size * seq_len
-    return 2 * (config.num_layers * (matmuls + attention) + config.model_size * config.vocab_size)
+    matmuls = config.model_size * (2 * query_size + 2 * kv_size + (num_gates(config) + 1) * config.mlp_size)
+    num_keys = sum(min(window or seq_len, seq_len) for window in config.layer_windows)
+    attention = 2 * query_size * num_keys
+    return 2 * (config.num_layers * matmuls + attention + config.model_size * config.vocab_size)
 
 
 def train_flops(config: TransformerConfig, *, seq_len: int) -> int:

@@ -1,10 +1,5 @@
-"""A decoder Transformer that by config is a GPT-2 or a Llama 3.
+"""A decoder Transformer: by config one of the families that `models/transformer_config.py` names."""
 
-GPT-2: Radford et al., 2019; layer norms, learned positions, GELU, biases, tied embeddings.
-Llama 3: https://arxiv.org/abs/2407.21783; RMS norms, rotary positions, grouped queries, SwiGLU, no biases.
-"""
-
-import dataclasses
 from functools import partial
 
 import jax
@@ -13,120 +8,40 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, Key
 
 from models.cache import Cache
-from models.layers.attention import Attention
+from models.layers.attention import Attention, soft_cap
 from models.layers.dropout import dropout, fold
-from models.layers.linear import MakeLinear, param
+from models.layers.linear import param
 from models.layers.mlp import Mlp
-from models.layers.norm import Norm
-from models.layers.rope import Rope, RopeScaling
 from models.placement import ONE_DEVICE, Placement
-
-CHOICES = {
-    "norm": ("layer", "rms"),
-    "positions": ("learned", "rope"),
-    "activation": ("gelu", "swiglu"),
-    "layer_loop": ("scan", "unroll"),
-}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TransformerConfig:
-    """A Transformer's shape. `vocab_size`, `max_length` and the dtypes are derived by whoever builds it."""
-
-    num_layers: int
-    model_size: int
-    num_heads: int
-    num_kv_heads: int
-    mlp_size: int
-    head_size: int = 0  # 0: model_size / num_heads
-    norm: str = "rms"
-    norm_epsilon: float = 1e-5
-    positions: str = "rope"
-    rope_theta: float = 10_000.0
-    rope_scaling: RopeScaling = RopeScaling()
-    activation: str = "swiglu"
-    use_bias: bool = False
-    tie_embeddings: bool = True
-    dropout: float = 0.0
-    init_std: float = 0.02
-    layer_loop: str = "scan"
-    vocab_size: int
-    max_length: int
-    param_dtype: str = "float32"
-    compute_dtype: str = "float32"
-    softmax_dtype: str = "float32"
-
-    def __post_init__(self):
-        for name in ("num_layers", "model_size", "num_heads", "num_kv_heads", "mlp_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"model.{name}: expected at least 1, got {getattr(self, name)}; write a positive number"
-                )
-        for name, known in CHOICES.items():
-            if getattr(self, name) not in known:
-                raise ValueError(f"model.{name}: expected one of {', '.join(known)}, got {getattr(self, name)!r}")
-        if self.num_heads % self.num_kv_heads:
-            raise ValueError(
-                f"model.num_kv_heads: expected a divisor of model.num_heads={self.num_heads}, got {self.num_kv_heads}; "
-                f"write one of {[n for n in range(1, self.num_heads + 1) if self.num_heads % n == 0]}"
-            )
-        for name in ("norm_epsilon", "rope_theta", "init_std"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"model.{name}: expected a number above 0, got {getattr(self, name)}")
-        if self.head_size < 0:
-            raise ValueError(f"model.head_size: expected 0 (model_size / num_heads) or more, got {self.head_size}")
-        if self.head_size == 0:
-            if self.model_size % self.num_heads:
-                raise ValueError(
-                    f"model.num_heads: expected a divisor of model.model_size={self.model_size}, got {self.num_heads}; "
-                    "write one that divides it, or a model.head_size of its own"
-                )
-            object.__setattr__(self, "head_size", self.model_size // self.num_heads)
-        if self.positions == "rope" and self.head_size % 2:
-            raise ValueError(f"model.head_size: rotary positions expect an even size, got {self.head_size}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"model.dropout: expected a share in [0, 1), got {self.dropout}")
-
-    def make_linear(self, rngs: nnx.Rngs) -> MakeLinear:
-        """For the Linear layers of one block."""
-        heads = dict(K=self.num_kv_heads, G=self.num_heads // self.num_kv_heads, H=self.head_size)
-        return MakeLinear(
-            sizes=dict(D=self.model_size, F=self.mlp_size, T=2, **heads),
-            use_bias=self.use_bias,
-            std=self.init_std,
-            residual_std=self.init_std / (2 * self.num_layers) ** 0.5,  # by the number of writes (GPT-2, section 2.3)
-            param_dtype=jnp.dtype(self.param_dtype),
-            compute_dtype=jnp.dtype(self.compute_dtype),
-            rngs=rngs,
-        )
-
-    def make_norm(self) -> Norm:
-        return Norm(
-            self.model_size,
-            kind=self.norm,
-            use_bias=self.use_bias,
-            epsilon=self.norm_epsilon,
-            param_dtype=jnp.dtype(self.param_dtype),
-        )
+from models.transformer_config import TransformerConfig
 
 
 class Block(nnx.Module):
-    """One layer: attention and feed-forward, each after a norm and added to the residual stream."""
+    """One layer: attention and feed-forward, each after a norm and added to the residual stream.
+
+    With `post_norms` what is added is normalised too.
+    """
 
     def __init__(self, config: TransformerConfig, *, rngs: nnx.Rngs):
         self.dropout = config.dropout
-        self.attention_norm = config.make_norm()
-        rope = Rope(config.rope_theta, config.rope_scaling) if config.positions == "rope" else None
         make = config.make_linear(rngs)
-        self.attention = Attention(make, rope=rope, softmax_dtype=config.softmax_dtype)
+        self.attention_norm = config.make_norm()
+        make_head_norm = config.make_head_norm if config.qk_norm else None
+        self.attention = Attention(make, make_head_norm=make_head_norm, scoring=config.scoring)
+        self.attention_post_norm = config.make_norm() if config.post_norms else None
         self.mlp_norm = config.make_norm()
         self.mlp = Mlp(make, activation=config.activation)
+        self.mlp_post_norm = config.make_norm() if config.post_norms else None
 
     def __call__(self, x_BLD, *, keys_B, past, placement, **where):
         h_BLD = self.attention_norm(x_BLD, placement=placement)
         h_BLD, present = self.attention(h_BLD, past=past, placement=placement, **where)
+        if self.attention_post_norm is not None:
+            h_BLD = self.attention_post_norm(h_BLD, placement=placement)
         x_BLD = x_BLD + dropout(h_BLD, fold(keys_B, 0), rate=self.dropout)
         h_BLD = self.mlp(self.mlp_norm(x_BLD, placement=placement), placement=placement)
+        if self.mlp_post_norm is not None:
+            h_BLD = self.mlp_post_norm(h_BLD, placement=placement)
         x_BLD = x_BLD + dropout(h_BLD, fold(keys_B, 1), rate=self.dropout)
         return placement.activation(x_BLD, "BLD"), present
 
@@ -165,10 +80,10 @@ class Transformer(nnx.Module):
         where = dict(positions_BL=positions_BL, segments_BL=segments_BL, offset_B=None)
 
         def layer_fn(x_BLD, one_layer):
-            block, index = one_layer
-            return block(x_BLD, keys_B=fold(keys_B, index), past=None, placement=placement, **where)
+            block, kind, index = one_layer
+            return block(x_BLD, kind=kind, keys_B=fold(keys_B, index), past=None, placement=placement, **where)
 
-        stacked = (self.layers, jnp.arange(self.config.num_layers))
+        stacked = (self.layers, self.config.layer_kinds(), jnp.arange(self.config.num_layers))
         x_BLD, _ = placement.run_layers(layer_fn, x_BLD, stacked, loop=self.config.layer_loop)
         return self._logits(x_BLD, placement)
 
@@ -181,16 +96,18 @@ class Transformer(nnx.Module):
         where = dict(positions_BL=positions_BL, segments_BL=None, offset_B=cache.length_B)
 
         def layer_fn(x_BLD, one_layer):
-            block, past = one_layer
-            return block(x_BLD, keys_B=None, past=past, placement=placement, **where)
+            block, kind, past = one_layer
+            return block(x_BLD, kind=kind, keys_B=None, past=past, placement=placement, **where)
 
-        stacked = (self.layers, cache.layers)
+        stacked = (self.layers, self.config.layer_kinds(), cache.layers)
         x_BLD, layers = placement.run_layers(layer_fn, x_BLD, stacked, loop=self.config.layer_loop)
         return self._logits(x_BLD, placement), Cache(layers, cache.length_B + tokens_BL.shape[1])
 
     def _embed(self, tokens_BL, positions_BL, placement) -> Float[Array, "B L D"]:
         dtype = jnp.dtype(self.config.compute_dtype)
         x_BLD = placement.lookup(self.embed[...].astype(dtype), tokens_BL)
+        if self.config.scale_embeddings:
+            x_BLD = x_BLD * jnp.asarray(self.config.model_size**0.5, dtype)
         if self.config.positions == "learned":
             x_BLD = x_BLD + placement.lookup(self.positions[...].astype(dtype), positions_BL)
         return x_BLD
@@ -199,5 +116,7 @@ class Transformer(nnx.Module):
         x_BLD = self.final_norm(x_BLD, placement=placement)
         einsum = partial(placement.einsum, dtype=jnp.float32)
         if self.config.tie_embeddings:
-            return einsum("BLD,VD->BLV", x_BLD, self.embed[...].astype(x_BLD.dtype))
-        return einsum("BLD,DV->BLV", x_BLD, self.head[...].astype(x_BLD.dtype))
+            logits_BLV = einsum("BLD,VD->BLV", x_BLD, self.embed[...].astype(x_BLD.dtype))
+        else:
+            logits_BLV = einsum("BLD,DV->BLV", x_BLD, self.head[...].astype(x_BLD.dtype))
+        return soft_cap(logits_BLV, self.config.logit_soft_cap)

@@ -1,5 +1,7 @@
 """Grouped-query attention (Ainslie et al., 2023, https://arxiv.org/abs/2305.13245), in documents or with a cache."""
 
+import dataclasses
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -8,13 +10,32 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from models.layers.linear import MakeLinear
-from models.layers.rope import Rope
+from models.layers.norm import Norm
+from models.layers.rope import rotate
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scoring:
+    """How queries score keys, in every layer of a model.
+
+    `scale` multiplies the products of queries and keys; `soft_cap` c then bends them to c * tanh(x / c) (Gemma 2,
+    https://arxiv.org/abs/2408.00118, section 2; 0: not). `windows` are the windows that occur among the layers (see
+    `Attend`), for kernels that want to know them while compiling. The softmax runs in `dtype`.
+    """
+
+    scale: float
+    soft_cap: float = 0.0
+    windows: tuple[int, ...] = (0,)
+    dtype: Any = jnp.float32
 
 
 class Attend(Protocol):
-    """Softmax attention in which a query sees the keys that `visible` allows.
+    """Softmax attention of queries over the keys that they see: of their own segment, not later, within the window.
 
-    `segments_BL`: queries see keys of their own segment alone. `offset_B`: the index of the first query among the keys.
+    `scoring`: what is the same in every layer. `window`: this layer's, how many positions a query sees, itself
+    included; 0: all. A number where it is known while tracing, else an array of one of `scoring.windows`.
+    `segments_BL`: the segment of each position; None: one. `offset_B`: the index of the first query among the keys;
+    None: 0.
     """
 
     def __call__(
@@ -23,32 +44,49 @@ class Attend(Protocol):
         k_BSKH: Float[Array, "B S K H"],
         v_BSKH: Float[Array, "B S K H"],
         *,
+        scoring: Scoring,
+        window: int | Int[Array, ""],
         segments_BL: Int[Array, "B L"] | None,
         offset_B: Int[Array, "B"] | None,
-        dtype: Any,
     ) -> Float[Array, "B L K G H"]: ...
 
 
-def visible(segments_BL: Array | None, offset_B: Array | None, shape: tuple[int, int, int]) -> Bool[Array, "B L S"]:
-    """Which keys each query sees: none that comes later, none of another segment. `shape` is [B, L, S]."""
+def visible(
+    shape: tuple[int, int, int],
+    *,
+    window: int | Int[Array, ""],
+    segments_BL: Int[Array, "B L"] | None,
+    offset_B: Int[Array, "B"] | None,
+) -> Bool[Array, "B L S"]:
+    """Which keys each query sees. `shape` is [B, L, S], of which B may come out as 1; the rest as in `Attend`."""
     _, num_queries, num_keys = shape
     query_1L1 = jnp.arange(num_queries)[None, :, None]
     key_11S = jnp.arange(num_keys)[None, None, :]
     if offset_B is not None:
         query_1L1 = query_1L1 + offset_B[:, None, None]
     mask_BLS = key_11S <= query_1L1
+    if isinstance(window, jax.Array):
+        mask_BLS = mask_BLS & ((key_11S > query_1L1 - window) | (window == 0))
+    elif window:
+        mask_BLS = mask_BLS & (key_11S > query_1L1 - window)
     if segments_BL is not None:
         mask_BLS = mask_BLS & (segments_BL[:, :, None] == segments_BL[:, None, :])
     return mask_BLS
 
 
-def attend(q_BLKGH, k_BSKH, v_BSKH, *, segments_BL, offset_B, dtype):
-    """Attention that materialises its weights; the softmax runs in `dtype`. See `Attend`."""
+def soft_cap(x: Float[Array, "*shape"], cap: float) -> Float[Array, "*shape"]:
+    """Bends values smoothly into (-cap, cap); 0 leaves them as they are."""
+    return cap * jnp.tanh(x / cap) if cap else x
+
+
+def attend(q_BLKGH, k_BSKH, v_BSKH, *, scoring, window, segments_BL, offset_B):
+    """Attention that materialises its weights. See `Attend`."""
     shape = (q_BLKGH.shape[0], q_BLKGH.shape[1], k_BSKH.shape[1])
-    mask_BLS = visible(segments_BL, offset_B, shape)
-    scale = q_BLKGH.shape[-1] ** -0.5
-    logits_BKGLS = jnp.einsum("BLKGH,BSKH->BKGLS", q_BLKGH * scale, k_BSKH, preferred_element_type=dtype)
-    logits_BKGLS = jnp.where(mask_BLS[:, None, None], logits_BKGLS, jnp.finfo(dtype).min)
+    mask_BLS = visible(shape, window=window, segments_BL=segments_BL, offset_B=offset_B)
+    q_BLKGH = q_BLKGH * scoring.scale
+    logits_BKGLS = jnp.einsum("BLKGH,BSKH->BKGLS", q_BLKGH, k_BSKH, preferred_element_type=scoring.dtype)
+    logits_BKGLS = soft_cap(logits_BKGLS, scoring.soft_cap)
+    logits_BKGLS = jnp.where(mask_BLS[:, None, None], logits_BKGLS, jnp.finfo(scoring.dtype).min)
     weights_BKGLS = jax.nn.softmax(logits_BKGLS, axis=-1).astype(v_BSKH.dtype)
     return jnp.einsum("BKGLS,BSKH->BLKGH", weights_BKGLS, v_BSKH)
 
@@ -65,28 +103,50 @@ class KeyValues(NamedTuple):
         return KeyValues(put(self.k_BSKH, k_BLKH, offset_B), put(self.v_BSKH, v_BLKH, offset_B))
 
 
+class LayerKind(NamedTuple):
+    """In what the attention of one layer differs from another's; a model holds it stacked, beside its layers.
+
+    `window`: as in `Attend`. `freqs`: see `rope.rotate`; None: no rotary positions.
+    """
+
+    window: int | Int[Array, ""]
+    freqs: Float[Array, "R"] | None
+
+
 class Attention(nnx.Module):
     """Projections, rotary positions and attention; its output joins the residual stream."""
 
-    def __init__(self, make: MakeLinear, *, rope: Rope | None, softmax_dtype: Any):
-        """`make` knows the sizes of D, K, G and H; without `rope` positions are not looked at."""
+    def __init__(self, make: MakeLinear, *, make_head_norm: Callable[[], Norm] | None, scoring: Scoring):
+        """`make` knows the sizes of D, K, G and H. `make_head_norm`: for norms of queries and keys, head by head."""
         self.query = make("DKGH")
         self.key = make("DKH")
         self.value = make("DKH")
         self.out = make("KGHD")
-        self.rope = rope
-        self.softmax_dtype = jnp.dtype(softmax_dtype)
+        self.query_norm = make_head_norm() if make_head_norm else None
+        self.key_norm = make_head_norm() if make_head_norm else None
+        self.scoring = scoring
 
-    def __call__(self, x_BLD, *, positions_BL, segments_BL, past: KeyValues | None, offset_B, placement):
+    def __call__(
+        self, x_BLD, *, kind: LayerKind, positions_BL, segments_BL, past: KeyValues | None, offset_B, placement
+    ):
         """-> (x_BLD, the keys and values that now exist or None). Without `past` a row attends within itself."""
         q_BLKGH = self.query("BLD,DKGH->BLKGH", x_BLD, placement=placement)
         k_BLKH = self.key("BLD,DKH->BLKH", x_BLD, placement=placement)
         v_BLKH = self.value("BLD,DKH->BLKH", x_BLD, placement=placement)
-        if self.rope is not None:
-            q_BLKGH, k_BLKH = self.rope(q_BLKGH, positions_BL), self.rope(k_BLKH, positions_BL)
+        if self.query_norm is not None:
+            q_BLKGH = self.query_norm(q_BLKGH, placement=placement)
+            k_BLKH = self.key_norm(k_BLKH, placement=placement)
+        if kind.freqs is not None:
+            q_BLKGH, k_BLKH = (rotate(x, positions_BL, kind.freqs) for x in (q_BLKGH, k_BLKH))
         present = KeyValues(k_BLKH, v_BLKH) if past is None else past.write(k_BLKH, v_BLKH, offset_B)
+        windows = self.scoring.windows
         mixed_BLKGH = placement.attend(
-            q_BLKGH, *present, segments_BL=segments_BL, offset_B=offset_B, dtype=self.softmax_dtype
+            q_BLKGH,
+            *present,
+            scoring=self.scoring,
+            window=kind.window if len(windows) > 1 else windows[0],
+            segments_BL=segments_BL,
+            offset_B=offset_B,
         )
         out_BLD = self.out("BLKGH,KGHD->BLD", mixed_BLKGH, placement=placement)
         return out_BLD, None if past is None else present

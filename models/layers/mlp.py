@@ -1,4 +1,6 @@
-"""The feed-forward layer: GELU, or gated SwiGLU (Shazeer, 2020, https://arxiv.org/abs/2002.05202)."""
+"""The feed-forward layer: GELU, or gated SwiGLU and GeGLU (Shazeer, 2020, https://arxiv.org/abs/2002.05202)."""
+
+from functools import partial
 
 import jax
 from flax import nnx
@@ -6,20 +8,25 @@ from jaxtyping import Array, Float
 
 from models.layers.linear import MakeLinear
 
+GELU = partial(jax.nn.gelu, approximate=True)  # the tanh form, as in GPT-2 and Gemma
+ACTIVATIONS = {"gelu": GELU, "swiglu": jax.nn.silu, "geglu": GELU}
+GATED = ("swiglu", "geglu")
+
 
 class Mlp(nnx.Module):
-    """`activation` is "gelu" (the tanh form, as in GPT-2) or "swiglu"."""
+    """`activation` is one of `ACTIVATIONS`; those in `GATED` multiply what it gives by a second projection."""
 
     def __init__(self, make: MakeLinear, *, activation: str):
         """`make` knows the sizes of D, F and T."""
-        self.is_gated = activation == "swiglu"
-        self.up = make("DTF" if self.is_gated else "DF")
+        self.activation = activation
+        self.up = make("DTF" if activation in GATED else "DF")
         self.down = make("FD")
 
     def __call__(self, x_BLD: Float[Array, "B L D"], *, placement) -> Float[Array, "B L D"]:
-        if self.is_gated:
+        function = ACTIVATIONS[self.activation]
+        if self.activation in GATED:
             h_BLTF = self.up("BLD,DTF->BLTF", x_BLD, placement=placement)
-            h_BLF = jax.nn.silu(h_BLTF[:, :, 0]) * h_BLTF[:, :, 1]
+            h_BLF = function(h_BLTF[:, :, 0]) * h_BLTF[:, :, 1]
         else:
-            h_BLF = jax.nn.gelu(self.up("BLD,DF->BLF", x_BLD, placement=placement), approximate=True)
+            h_BLF = function(self.up("BLD,DF->BLF", x_BLD, placement=placement))
         return self.down("BLF,FD->BLD", h_BLF, placement=placement)

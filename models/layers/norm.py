@@ -10,20 +10,32 @@ from models.layers.linear import param
 
 
 class Norm(nnx.Module):
-    """`kind` is "layer" (mean and variance, scale, and a bias if `use_bias`) or "rms" (scale alone)."""
+    """`kind` is "layer" (mean and variance, scale, and a bias if `use_bias`) or "rms" (scale alone).
 
-    def __init__(self, size: int, *, kind: str, use_bias: bool, epsilon: float, param_dtype):
+    Gemma stores a scale as its distance w from 1, so that it starts at 0; we store 1 + w for every family. The
+    gradients and Adam's updates are the same; weight decay, which would pull towards another point, leaves norms out
+    (`optimizer.decay_mask`). Whoever reads or writes Gemma's own files adds or takes away the 1.
+    """
+
+    def __init__(self, size: int, *, letter: str, kind: str, use_bias: bool, epsilon: float, param_dtype):
+        """`letter` names the axis that is normalised: "N" the residual stream, "H" a head."""
         self.kind = kind
         self.epsilon = epsilon
-        self.scale = param(jnp.ones(size, param_dtype), "N")
-        self.bias = param(jnp.zeros(size, param_dtype), "N") if kind == "layer" and use_bias else None
+        self.letter = letter
+        self.scale = param(jnp.ones(size, param_dtype), letter)
+        self.bias = param(jnp.zeros(size, param_dtype), letter) if kind == "layer" and use_bias else None
 
-    def __call__(self, x_BLD: Float[Array, "B L D"], *, placement) -> Float[Array, "B L D"]:
-        x = x_BLD.astype(jnp.float32)
+    def __call__(self, x: Float[Array, "*rows N"], *, placement) -> Float[Array, "*rows N"]:
+        y = x.astype(jnp.float32)
         if self.kind == "layer":
-            x = x - jnp.mean(x, axis=-1, keepdims=True)
-        x = x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + self.epsilon)
-        x = x * placement.weight(self.scale[...], "N").astype(jnp.float32)[None, None, :]
+            y = y - jnp.mean(y, axis=-1, keepdims=True)
+        y = y * jax.lax.rsqrt(jnp.mean(jnp.square(y), axis=-1, keepdims=True) + self.epsilon)
+        y = y * self._along(y, self.scale, placement)
         if self.bias is not None:
-            x = x + placement.weight(self.bias[...], "N").astype(jnp.float32)[None, None, :]
-        return x.astype(x_BLD.dtype)
+            y = y + self._along(y, self.bias, placement)
+        return y.astype(x.dtype)
+
+    def _along(self, y: Array, weight, placement) -> Array:
+        """A vector with as many axes as `y`, in float32."""
+        vector = placement.weight(weight[...], self.letter).astype(jnp.float32)
+        return jnp.expand_dims(vector, range(y.ndim - 1))

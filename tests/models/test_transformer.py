@@ -11,7 +11,8 @@ from scipy import special
 
 from models import cache, count, generate
 from models.layers.rope import RopeScaling
-from models.transformer import Transformer, TransformerConfig
+from models.transformer import Transformer
+from models.transformer_config import TransformerConfig
 
 GPT2 = TransformerConfig(
     num_layers=3,
