@@ -11,7 +11,8 @@ def make(**sections) -> ConfigDict:
 def shrink(config: ConfigDict) -> ConfigDict:
     """The `tiny` form of a language model's config: the same kind of run, on made-up text, over in seconds.
 
-    Eight heads and a batch of 16, so that it fits every mesh of eight devices.
+    Eight heads of keys and a batch of 16, so that it fits every mesh of eight devices. What makes a family stays:
+    grouped queries, heads apart from the width, every kind of window.
     """
     config.data = dict(
         source="synthetic",
@@ -23,7 +24,15 @@ def shrink(config: ConfigDict) -> ConfigDict:
         val_split="train[80%:]",
         prepare_workers=0,
     )
-    config.model.update(num_layers=4, model_size=64, num_heads=8, num_kv_heads=8, mlp_size=128, dropout=0.0)
+    model = config.model
+    is_grouped = model.num_heads > model.num_kv_heads
+    windows = model.get("windows", (0,))
+    if "head_size" in model:
+        model.head_size = 16
+    if any(windows):
+        model.windows = tuple(min(window, 16) for window in windows)
+    model.update(num_heads=16 if is_grouped else 8, num_kv_heads=8, num_layers=max(4, len(windows)))
+    model.update(model_size=64, mlp_size=128, dropout=0.0)
     config.train = dict(num_steps=40, batch_size=16)
     config.optimizer.schedule.warmup_steps = 5
     config.eval = dict(val=dict(split="val", every=20))
@@ -33,6 +42,7 @@ def shrink(config: ConfigDict) -> ConfigDict:
     return config
 
 
-def refuse(file: str, arg: str) -> None:
+def refuse(file: str, arg: str, *known: str) -> None:
     """A config's answer to an argument that it does not know."""
-    raise ValueError(f"{file}: expected the argument 'tiny' or none, got {arg!r}")
+    expected = " or ".join(["'tiny'", *(["one of " + ", ".join(known)] if known else []), "none"])
+    raise ValueError(f"{file}: expected the argument {expected}, got {arg!r}")

@@ -1,4 +1,4 @@
-"""The contract of every model, and the Transformer against obvious implementations in numpy."""
+"""The contract of every model, and every family of Transformer against its slow form in numpy."""
 
 import dataclasses
 
@@ -6,148 +6,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from families import GEMMA3, GPT2, LLAMA3, MODELS, make, reference, rows, run
 from flax import nnx
-from scipy import special
 
 from models import cache, count, generate
-from models.layers.rope import RopeScaling
 from models.transformer import Transformer
-from models.transformer_config import TransformerConfig
-
-GPT2 = TransformerConfig(
-    num_layers=3,
-    model_size=32,
-    num_heads=4,
-    num_kv_heads=4,
-    mlp_size=64,
-    norm="layer",
-    positions="learned",
-    activation="gelu",
-    use_bias=True,
-    tie_embeddings=True,
-    vocab_size=48,
-    max_length=16,
-)
-LLAMA3 = TransformerConfig(
-    num_layers=3,
-    model_size=32,
-    num_heads=4,
-    num_kv_heads=2,
-    mlp_size=64,
-    norm="rms",
-    positions="rope",
-    rope_theta=500_000.0,
-    rope_scaling=RopeScaling(factor=8.0, original_length=64),
-    activation="swiglu",
-    use_bias=False,
-    tie_embeddings=False,
-    vocab_size=48,
-    max_length=16,
-)
-MODELS = {"gpt2": GPT2, "llama3": LLAMA3}
-
-
-def make(config: TransformerConfig, seed: int = 0) -> Transformer:
-    """A model whose every leaf is random, so that no bias or scale is without effect."""
-    model = Transformer(config, rngs=nnx.Rngs(seed))
-    state = nnx.state(model, nnx.Param)
-    leaves, tree = jax.tree.flatten(state)
-    noise = jax.random.split(jax.random.key(seed + 1), len(leaves))
-    noisy = [leaf + 0.2 * jax.random.normal(key, leaf.shape) for leaf, key in zip(leaves, noise, strict=True)]
-    nnx.update(model, jax.tree.unflatten(tree, noisy))
-    return model
-
-
-def rows(num_rows: int, length: int, config: TransformerConfig, seed: int = 0):
-    tokens = np.random.default_rng(seed).integers(0, config.vocab_size, (num_rows, length))
-    positions = np.broadcast_to(np.arange(length), tokens.shape)
-    return {"tokens_BL": tokens, "positions_BL": positions, "segments_BL": np.ones_like(tokens)}
-
-
-def run(model, tokens_BL, **where):
-    return jax.jit(lambda model: model(jnp.asarray(tokens_BL), **jax.tree.map(jnp.asarray, where)))(model)
-
-
-def reference(params: dict, config: TransformerConfig, tokens: np.ndarray) -> np.ndarray:
-    """One row through GPT-2 or Llama 3, position by position and head by head, in float64."""
-    p = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
-    x = p["embed"][tokens]
-    if config.positions == "learned":
-        x = x + p["positions"][: len(tokens)]
-    for layer in range(config.num_layers):
-        block = jax.tree.map(lambda leaf, layer=layer: leaf[layer], p["layers"])
-        x = x + reference_attention(block["attention"], config, reference_norm(block["attention_norm"], config, x))
-        x = x + reference_mlp(block["mlp"], config, reference_norm(block["mlp_norm"], config, x))
-    x = reference_norm(p["final_norm"], config, x)
-    return x @ (p["embed"].T if config.tie_embeddings else p["head"])
-
-
-def reference_norm(p, config, x):
-    if config.norm == "layer":
-        return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + config.norm_epsilon) * p[
-            "scale"
-        ] + p["bias"]
-    return x / np.sqrt((x**2).mean(-1, keepdims=True) + config.norm_epsilon) * p["scale"]
-
-
-def reference_mlp(p, config, x):
-    if config.activation == "swiglu":
-        gate, up = x @ p["up"]["kernel"][:, 0], x @ p["up"]["kernel"][:, 1]
-        return (gate * special.expit(gate) * up) @ p["down"]["kernel"]
-    h = x @ p["up"]["kernel"] + p["up"]["bias"]
-    h = 0.5 * h * (1 + np.tanh(np.sqrt(2 / np.pi) * (h + 0.044715 * h**3)))
-    return h @ p["down"]["kernel"] + p["down"]["bias"]
-
-
-def reference_angles(config, position):
-    """Llama 3.1's frequencies, by its published rule of wavelengths."""
-    scaling, angles = config.rope_scaling, []
-    for i in range(config.head_size // 2):
-        freq = config.rope_theta ** (-2 * i / config.head_size)
-        wavelength = 2 * np.pi / freq
-        if wavelength > scaling.original_length / scaling.low_freq_factor:
-            freq = freq / scaling.factor
-        elif wavelength > scaling.original_length / scaling.high_freq_factor:
-            smooth = (scaling.original_length / wavelength - scaling.low_freq_factor) / (
-                scaling.high_freq_factor - scaling.low_freq_factor
-            )
-            freq = (1 - smooth) * freq / scaling.factor + smooth * freq
-        angles.append(position * freq)
-    return np.array(angles)
-
-
-def reference_rotate(config, x, position):
-    turned = (x[: len(x) // 2] + 1j * x[len(x) // 2 :]) * np.exp(1j * reference_angles(config, position))
-    return np.concatenate([turned.real, turned.imag])
-
-
-def reference_attention(p, config, x):
-    bias = lambda name: p[name]["bias"] if config.use_bias else 0
-    q = np.einsum("LD,DKGH->LKGH", x, p["query"]["kernel"]) + bias("query")
-    k = np.einsum("LD,DKH->LKH", x, p["key"]["kernel"]) + bias("key")
-    v = np.einsum("LD,DKH->LKH", x, p["value"]["kernel"]) + bias("value")
-    out = np.zeros_like(x)
-    for group in np.ndindex(*q.shape[1:3]):
-        for i in range(len(x)):
-            turn = reference_rotate if config.positions == "rope" else lambda config, x, position: x
-            scores = [
-                turn(config, q[(i, *group)], i) @ turn(config, k[j, group[0]], j) / np.sqrt(config.head_size)
-                for j in range(i + 1)
-            ]
-            mixed = special.softmax(scores) @ v[: i + 1, group[0]]
-            out[i] += mixed @ p["out"]["kernel"][group]
-    return out + bias("out")
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_equals_the_reference(name):
     config = MODELS[name]
-    model = make(config)
-    inputs = rows(2, 12, config)
+    model, inputs = make(config), rows(2, 12, config)
     logits = run(model, **inputs)
-    params = nnx.to_pure_dict(nnx.state(model, nnx.Param))
     for row in range(2):
-        np.testing.assert_allclose(logits[row], reference(params, config, inputs["tokens_BL"][row]), atol=2e-4)
+        np.testing.assert_allclose(logits[row], reference(name, model, inputs["tokens_BL"][row]), atol=2e-4)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -226,13 +98,21 @@ def test_count_equals_the_leaves(name, tied):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_flops_equal_those_of_the_traced_matmuls(name):
-    config = MODELS[name]
+    config = dataclasses.replace(MODELS[name], windows=(0,))  # plain attention computes what a window hides
     inputs = rows(2, 12, config)
     unrolled = dataclasses.replace(config, layer_loop="unroll")
     jaxpr = jax.make_jaxpr(lambda model: model(**jax.tree.map(jnp.asarray, inputs)))(make(unrolled))
     total = sum(dot_flops(equation) for equation in equations(jaxpr.jaxpr))
     assert count.forward_flops(config, seq_len=12) * 2 * 12 == total
     assert count.train_flops(config, seq_len=12) == 3 * count.forward_flops(config, seq_len=12)
+
+
+def test_flops_of_windows():
+    """Gemma 3 at 12 tokens: three of four layers see 4 keys, 16 query features a key in each of 4 heads, twice."""
+    whole, windowed = dataclasses.replace(GEMMA3, windows=(0,)), GEMMA3
+    saved = count.forward_flops(whole, seq_len=12) - count.forward_flops(windowed, seq_len=12)
+    assert saved == 3 * (12 - 4) * 4 * 16 * 2 * 2
+    assert count.forward_flops(whole, seq_len=3) == count.forward_flops(windowed, seq_len=3)
 
 
 def equations(jaxpr):
@@ -312,6 +192,10 @@ def test_temperature_gives_the_softmax():
         (dict(num_kv_heads=3), "model.num_kv_heads: expected a divisor"),
         (dict(num_heads=5, num_kv_heads=5, head_size=0), "model.num_heads: expected a divisor of model.model_size=32"),
         (dict(mlp_size=-1), "model.mlp_size: expected at least 1, got -1"),
+        (dict(windows=(4, -1)), r"model.windows: expected a cycle of window sizes, got \(4, -1\)"),
+        (dict(windows=()), "model.windows: expected a cycle of window sizes"),
+        (dict(logit_soft_cap=-1.0), "model.logit_soft_cap: expected 0"),
+        (dict(activation="gegelu"), "model.activation: expected one of gelu, swiglu, geglu, got 'gegelu'"),
         (dict(norm="rsm"), "model.norm: expected one of layer, rms, got 'rsm'"),
         (dict(dropout=1.0), "model.dropout: expected a share"),
         (dict(positions="rope", head_size=7), "model.head_size: rotary positions expect an even size"),
