@@ -6,10 +6,14 @@ import pathlib
 import jax
 import pytest
 
+from configs import lm_families
+from models import count
 from train import config_flags, experiment, session, spec
 from train.parallel.mesh import MeshShape
 
-CONFIGS = sorted(path for path in (pathlib.Path(__file__).parents[1] / "configs").glob("*.py") if path.stem != "common")
+FOLDER = pathlib.Path(__file__).parents[1] / "configs"
+FAMILIES = [f"lm_families.py:{name}" for name in lm_families.FAMILIES]
+CONFIGS = sorted(path for path in FOLDER.glob("*.py") if path.stem != "common")
 MESHES = [(8, 1, 1), (1, 8, 1), (1, 1, 8), (2, 2, 2)]
 
 
@@ -22,20 +26,63 @@ def read(path: str) -> spec.Run:
 def test_a_config_reads_and_says_how_it_is_run(path):
     assert read(str(path)).train.num_steps > 0
     assert f"python -m train --config=configs/{path.name} --workdir=" in path.read_text().split('"""')[1]
-    with pytest.raises(ValueError, match=f"{path.name}: expected the argument 'tiny' or none, got 'huge'"):
+    with pytest.raises(ValueError, match=f"{path.name}: expected the argument 'tiny' or .*none, got 'huge'"):
         read(f"{path}:huge")
 
 
 @pytest.mark.fast
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_tiny_fits_every_mesh_of_eight(path):
-    run = read(f"{path}:tiny")
-    assert (run.model.num_layers, run.model.num_heads, run.model.num_kv_heads) == (4, 8, 8)
+@pytest.mark.parametrize("name", [f"{path.name}:tiny" for path in CONFIGS] + [f"{name},tiny" for name in FAMILIES])
+def test_tiny_fits_every_mesh_of_eight(name):
+    run = read(f"{FOLDER / name}")
+    assert 4 <= run.model.num_layers <= 6
+    assert (run.model.num_kv_heads, run.model.max_length) == (8, 64)
     assert (run.train.batch_size, run.model.dropout, run.data.source) == (16, 0.0, "synthetic")
-    assert run.mesh.resolve(8) == MeshShape(data=8)
+    assert run.mesh.resolve(8).num_batch_shards == 8
     for data, fsdp, tensor in MESHES:
         placed = dataclasses.replace(run, mesh=MeshShape(data=data, fsdp=fsdp, tensor=tensor))
         assert experiment.engine(placed, jax.devices()).abstract_state
+
+
+# What tells a family apart, whatever its size.
+STRUCTURE = (
+    *("norm", "positions", "activation", "use_bias", "tie_embeddings", "scale_embeddings", "post_norms", "qk_norm"),
+    *("rope_theta", "local_rope_theta", "rope_scaling", "query_scale", "attention_soft_cap", "logit_soft_cap"),
+)
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("name", FAMILIES)
+def test_tiny_keeps_a_familys_structure(name):
+    whole, tiny = (read(f"{FOLDER / argument}").model for argument in (name, f"{name},tiny"))
+    assert [getattr(tiny, field) for field in STRUCTURE] == [getattr(whole, field) for field in STRUCTURE]
+    assert (tiny.num_heads > tiny.num_kv_heads) == (whole.num_heads > whole.num_kv_heads)
+    assert (tiny.head_size * tiny.num_heads == tiny.model_size) == (name in SQUARE)
+    assert [bool(window) for window in tiny.layer_windows] == [
+        bool(window) for window in whole.layer_windows[: tiny.num_layers]
+    ]
+    assert max(tiny.windows) < tiny.max_length
+
+
+SQUARE = [f"lm_families.py:{name}" for name in ("gpt2", "llama3_1b", "mistral_7b")]  # heads as wide as the model
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize(
+    ("name", "num_params"),
+    {
+        "llama3_8b.py": 8_030_261_248,
+        "lm_families.py:llama3_1b": 1_235_814_400,
+        "lm_families.py:mistral_7b": 7_241_732_096,
+        "lm_families.py:qwen3_0_6b": 596_049_920,
+        "lm_families.py:qwen3_8b": 8_190_735_360,
+        "lm_families.py:gemma2_2b": 2_614_341_888,
+        "lm_families.py:gemma2_27b": 27_227_128_320,
+        "lm_families.py:gemma3_1b": 999_885_952,
+    }.items(),
+)
+def test_published_sizes(name, num_params):
+    """As their publishers count them; Hugging Face's models of these shapes have as many (test_hugging_face.py)."""
+    assert count.num_params(read(f"{FOLDER / name}").model) == num_params
 
 
 @pytest.mark.parametrize("path", [path for path in CONFIGS if path.stem != "lm_tiny"], ids=lambda path: path.stem)

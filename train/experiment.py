@@ -20,6 +20,7 @@ from train.clock import Clock
 from train.evaluate import Evaluator
 from train.guard import StopRequests
 from train.loop import Loop, Plan
+from train.parallel import attention as attentions
 from train.parallel import mesh as meshes
 from train.parallel.placement import MeshPlacement
 from train.state import Definition, State
@@ -33,6 +34,7 @@ class Engine:
 
     run: spec.Run
     mesh: Mesh
+    attention: attentions.Choice
 
     @cached_property
     def definition(self) -> Definition:
@@ -48,7 +50,7 @@ class Engine:
 
     @cached_property
     def placement(self) -> MeshPlacement:
-        return MeshPlacement(self.run.remat)
+        return MeshPlacement(self.run.remat, self.attention.name)
 
     @cached_property
     def train_step(self):
@@ -85,10 +87,17 @@ def engine(run: spec.Run, devices: Sequence[jax.Device]) -> Engine:
     """The engine of a run on these devices.
 
     Raises:
-      ValueError: the mesh does not fit the devices, or the batch or the model does not fit the mesh.
+      ValueError: the mesh does not fit the devices, or the batch, the model or its attention does not fit the mesh.
     """
     run.derive(len(devices))
-    built = Engine(run, meshes.make(devices, run.mesh))
+    attention = attentions.choose(
+        run.kernels.attention,
+        platform=devices[0].platform,
+        seq_len=run.data.seq_len,
+        head_size=run.model.head_size,
+        softmax_dtype=run.precision.softmax,
+    )
+    built = Engine(run, meshes.make(devices, run.mesh), attention)
     built.definition.shardings(built.mesh)
     return built
 

@@ -194,6 +194,7 @@ class Session:
         writer.say(rules.table(self.engine.abstract_state))
         mesh = " x ".join(f"{axis}={size}" for axis, size in self.engine.mesh.shape.items())
         writer.say(f"mesh {mesh}; state {state.num_bytes(self.engine.abstract_state):,} bytes over all devices")
+        writer.say(f"attention: {self.engine.attention.name}, {self.engine.attention.reason}")
         for name, rows in feed.rows.items():
             writer.say(
                 f"{name}: {len(rows):,} rows of {rows.seq_len}, {rows.num_tokens:,} tokens, {rows.num_bytes:,} bytes"

@@ -17,6 +17,7 @@ from train.fields import at_least, build, check_keys, check_section, convert, re
 from train.objectives import OBJECTIVES
 from train.objectives.objective import Objective
 from train.optimizer import Optimizer
+from train.parallel.attention import Kernels
 from train.parallel.mesh import MeshShape
 from train.parallel.placement import Remat
 
@@ -130,6 +131,7 @@ class Run:
     mesh: MeshShape = MeshShape()
     precision: Precision = Precision()
     remat: Remat = Remat()
+    kernels: Kernels = Kernels()
     eval: Mapping[str, Evaluation] = dataclasses.field(default_factory=dict)
     checkpoint: Checkpoint = Checkpoint()
     guard: Guard = Guard()

@@ -64,14 +64,13 @@ def theirs(family: str, config):
         shape |= dict(
             sliding_window=max(config.windows),
             layer_types=kinds,
-            query_pre_attn_scalar=config.scoring.scale**-2,
+            query_pre_attn_scalar=round(config.scoring.scale**-2),
             attn_logit_softcapping=config.attention_soft_cap or None,
             final_logit_softcapping=config.logit_soft_cap or None,
         )
     if family == "gemma3":
         near = {"rope_type": "default", "rope_theta": config.local_rope_theta}
         shape["rope_parameters"] = {"full_attention": shape["rope_parameters"], "sliding_attention": near}
-    if family == "gemma3":
         return transformers.Gemma3TextConfig(**shape)
     return model.config_class(**shape)
 
@@ -157,7 +156,7 @@ def copy_weights(family, ours, model):
         weights = dict(gpt2_weights(params, layers))
     else:
         weights = dict(llama_weights(params, layers, is_gemma=family.startswith("gemma")))
-    tensors = {name: torch.from_numpy(np.ascontiguousarray(weight)) for name, weight in weights.items()}
+    tensors = {name: torch.from_numpy(np.array(weight)) for name, weight in weights.items()}
     missing, unexpected = model.load_state_dict(tensors, strict=False)
     assert not unexpected
     assert set(missing) <= {"lm_head.weight"}, missing  # tied to the embedding

@@ -6,6 +6,7 @@ import pytest
 import tiny_runs as runs
 from jax.sharding import PartitionSpec
 
+from train import config_flags, experiment, spec
 from train.parallel import mesh as meshes
 from train.parallel import rules
 from train.parallel.mesh import MeshShape
@@ -38,6 +39,20 @@ def test_ten_steps_are_the_same_on_every_mesh(family):
     for shape in MESHES:
         _, reports = runs.train(on(shape, **family), num_steps=10)
         np.testing.assert_allclose(losses(reports), losses(expected), rtol=0, atol=1e-5, err_msg=str(shape))
+
+
+@pytest.mark.parametrize("name", ["mistral_7b", "qwen3_0_6b", "gemma2_2b", "gemma3_1b"])
+def test_families_train_alike_on_a_mesh(name):
+    """The tiny form of each shipped family, windows, caps, norms and all, in float32."""
+    reports = []
+    for shape in [(1, 1, 1), (2, 2, 2)]:
+        config = spec.complete(config_flags.load(f"{runs.CONFIGS}/lm_families.py:{name},tiny"))
+        config["mesh"] = dict(zip(("data", "fsdp", "tensor"), shape, strict=True))
+        config["precision"]["compute"] = "float32"
+        engine = experiment.engine(spec.read(config), jax.devices()[: int(np.prod(shape))])
+        reports.append(losses(runs.train(engine, num_steps=3)[1]))
+    np.testing.assert_allclose(reports[0], reports[1], rtol=0, atol=1e-5)
+    assert np.ptp(reports[0]) > 1e-3, "three batches, three losses"
 
 
 def test_initial_weights_are_the_same_on_every_mesh():

@@ -9,12 +9,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import PartitionSpec
 
-from models import axes
 from models.layers.attention import attend
 from models.placement import LayerFn, loop_layers
 from train.parallel import rules
+from train.parallel.attention import splash
 
 REMAT_POLICIES = {
     "none": None,
@@ -36,31 +35,42 @@ class Remat:
 
 @dataclasses.dataclass(frozen=True)
 class MeshPlacement:
-    """Arrays lie as `rules.USED` says; to be used under `jax.set_mesh` of an Explicit mesh."""
+    """Arrays lie as `rules.USED` says; to be used under `jax.set_mesh` of an Explicit mesh.
+
+    `attention`: the form of attention within rows, "plain" or "splash" (`train/parallel/attention.py` chooses).
+    """
 
     remat: Remat = Remat()
-    attend = staticmethod(attend)
+    attention: str = "plain"
 
     def einsum(self, equation: str, x: jax.Array, weight: jax.Array, *, dtype: Any = None) -> jax.Array:
         inputs, _, output = equation.partition("->")
         weight = self.weight(weight, inputs.split(",")[1])
-        return jnp.einsum(equation, x, weight, out_sharding=used(output), preferred_element_type=dtype)
+        return jnp.einsum(equation, x, weight, out_sharding=rules.used(output), preferred_element_type=dtype)
 
     def lookup(self, table_VD: jax.Array, ids_BL: jax.Array) -> jax.Array:
-        return self.weight(table_VD, "VD").at[ids_BL].get(out_sharding=used("BLD"))
+        return self.weight(table_VD, "VD").at[ids_BL].get(out_sharding=rules.used("BLD"))
 
     def weight(self, weight: jax.Array, letters: str) -> jax.Array:
-        return jax.reshard(weight, used(letters))
+        return jax.reshard(weight, rules.used(letters))
 
     def activation(self, x: jax.Array, letters: str) -> jax.Array:
-        return jax.reshard(x, used(letters))
+        return jax.reshard(x, rules.used(letters))
+
+    def attend(self, q_BLKGH, k_BSKH, v_BSKH, *, scoring, window, segments_BL, offset_B):
+        if self.attention == "splash" and offset_B is None:  # no cache
+            return splash(q_BLKGH, k_BSKH, v_BSKH, scoring=scoring, window=window, segments_BL=segments_BL)
+        return attend(
+            q_BLKGH,
+            k_BSKH,
+            v_BSKH,
+            scoring=scoring,
+            window=window,
+            segments_BL=segments_BL,
+            offset_B=offset_B,
+        )
 
     def run_layers(self, layer_fn: LayerFn, carry: Any, stacked: Any, *, loop: str) -> tuple[Any, Any]:
         if self.remat.policy != "none":
             layer_fn = jax.checkpoint(layer_fn, policy=REMAT_POLICIES[self.remat.policy])
         return loop_layers(layer_fn, carry, stacked, loop=loop)
-
-
-def used(letters: str) -> PartitionSpec:
-    """Mesh axes of an activation, or of a weight in use."""
-    return rules.spec(axes.names(letters), rules.USED)

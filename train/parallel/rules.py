@@ -35,6 +35,11 @@ def spec(names: tuple[str, ...], rules: Mapping[str, MeshAxes]) -> PartitionSpec
     return PartitionSpec(*(rules.get(name) for name in names))
 
 
+def used(letters: str) -> PartitionSpec:
+    """Mesh axes of an activation, or of a weight in use, whose dimensions bear these letters of `models/axes.py`."""
+    return spec(axes.names(letters), USED)
+
+
 def axis_size(mesh_axes: MeshAxes, mesh: Mesh) -> int:
     """Pieces that a dimension is cut in."""
     names = (mesh_axes,) if isinstance(mesh_axes, str) else mesh_axes or ()
