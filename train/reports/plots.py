@@ -1,6 +1,5 @@
-"""Pictures of a run, drawn from the files in its workdir. Imports nothing of ours; draws with matplotlib."""
+"""Pictures of a run, drawn from the files in its workdir. Draws with matplotlib."""
 
-import json
 import math
 import os
 from collections import defaultdict
@@ -9,6 +8,8 @@ from itertools import accumulate, cycle
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING
+
+from train.reports.workdir import Row, read_metrics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,22 +30,19 @@ def loss_curve(workdir: str | os.PathLike[str]) -> Path:
       ValueError: there is no loss to draw.
     """
     workdir = Path(workdir).resolve()
-    metrics = workdir / "metrics.jsonl"
-    losses = read_losses(metrics)
+    losses = losses_of(read_metrics(workdir))
     if not losses:
-        raise ValueError(f"{metrics}: expected lines with train/loss, found none; train first")
+        raise ValueError(f"{workdir / 'metrics.jsonl'}: expected lines with train/loss, found none; train first")
     return _save(_draw(losses, name=workdir.name), workdir / "report" / "loss.png")
 
 
-def read_losses(path: Path) -> dict[str, Points]:
-    """Each series of a metrics file whose key ends in `/loss`, training's first; a null becomes nan."""
-    text = path.read_text() if path.exists() else ""
-    whole_lines = text[: text.rfind("\n") + 1].splitlines()  # the last one may still be being written
+def losses_of(rows: Sequence[Row]) -> dict[str, Points]:
+    """Each series of the metrics whose key ends in `/loss`, training's first."""
     losses: dict[str, Points] = defaultdict(list, {"train/loss": []})
-    for metrics in map(json.loads, whole_lines):
-        for key in metrics:
+    for row in rows:
+        for key in row:
             if key.endswith("/loss"):
-                losses[key].append((metrics["step"], math.nan if metrics[key] is None else metrics[key]))
+                losses[key].append((int(row["step"]), row[key]))
     return {key: points for key, points in losses.items() if points}
 
 
