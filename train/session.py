@@ -25,7 +25,7 @@ from train.experiment import Feed
 from train.guard import STOPPED, stop_requests
 from train.loop import NotFinite
 from train.parallel import rules
-from train.reports import plots
+from train.reports import page, plots
 from train.writer import Writer
 
 NOT_FINITE = 3
@@ -140,9 +140,10 @@ class Session:
         return self.report()
 
     def report(self) -> int:
-        """Draws the loss curve, and says where everything lies. -> the exit code 0."""
+        """Draws the loss curve, writes the page, and says where everything lies. -> the exit code 0."""
         if jax.process_index() == 0 and pathlib.Path(self.workdir, "metrics.jsonl").exists():
             self._tell(f"loss curve: {plots.loss_curve(pathlib.Path(self.workdir))}")
+            self._tell(f"report: {page.write(pathlib.Path(self.workdir))}")
         for name in ("config.json", "metrics.jsonl", "checkpoints", "run.log"):
             self._tell(f"{name}: {self.workdir / name}")
         return 0

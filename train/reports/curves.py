@@ -1,0 +1,121 @@
+"""Which curves a run's metrics make, and how few points show a long one without hiding a spike."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+
+from train.reports import numbers
+from train.reports.plots import Points, smooth
+from train.reports.workdir import Workdir
+
+NUM_COLOURS = 6  # page.css names them series-0 and so on
+MAX_BUCKETS = 500  # a curve of more than twice as many points is drawn by the extremes of so many buckets
+# Of training's metrics: what is no curve of its own.
+NO_CURVE = (
+    "train/step_time_s",
+    "train/eta_s",
+    "train/skipped_steps",
+    "train/host_peak_bytes",
+    "train/device_peak_bytes",
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Curve:
+    """One series of a chart."""
+
+    name: str
+    points: Points  # ascending steps; nan where the run had no number
+    num_measured: int  # points, before they were thinned
+    colour: int  # a number below NUM_COLOURS, the same for all that one evaluator measured
+    marked: bool = False  # each point is a measurement worth a dot, such as an evaluation
+    faint: bool = False  # stands behind the others, and is not in the legend
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Panel:
+    """One chart: its curves share an axis."""
+
+    title: str
+    unit: str = ""
+    curves: Sequence[Curve]
+    show: Callable[[float], str] = numbers.number  # a value of it in words
+    from_zero: bool = False  # the axis of values begins there
+
+
+def panels(run: Workdir) -> list[Panel]:
+    """A chart for each metric, the same metric of training and of evaluations in one; the losses come first."""
+    keys = [key for key in dict.fromkeys(key for row in run.metrics for key in row) if _is_drawn(key)]
+    keys.sort(key=lambda key: not key.startswith("train/"))
+    sources = dict.fromkeys(["train", *(key.partition("/")[0] for key in keys)])
+    colours = {source: index % NUM_COLOURS for index, source in enumerate(sources)}
+    metrics = dict.fromkeys(["loss", *NAMED, *(_metric(key) for key in keys)])
+    made = [_panel(run, metric, [key for key in keys if _metric(key) == metric], colours) for metric in metrics]
+    return [panel for panel in made if any(_finite(curve.points) for curve in panel.curves)]
+
+
+def _is_drawn(key: str) -> bool:
+    is_timing = key.startswith("train/") and (key in NO_CURVE or (key.endswith("_s") and _metric(key) not in NAMED))
+    return key != "step" and not is_timing
+
+
+def _metric(key: str) -> str:
+    """ "val/loss" -> "loss"."""
+    return key.partition("/")[2] or key
+
+
+def _panel(run: Workdir, metric: str, keys: list[str], colours: dict[str, int]) -> Panel:
+    title, unit, show, from_zero = NAMED.get(metric, (metric.replace("_", " ").capitalize(), "", numbers.number, False))
+    curves = [curve for key in keys for curve in _curves(run, key, colours[key.partition("/")[0]])]
+    return Panel(title=title, unit=unit, show=show, from_zero=from_zero, curves=curves)
+
+
+def _curves(run: Workdir, key: str, colour: int) -> list[Curve]:
+    """Training's loss as it was measured, faint, and its running mean; else the one curve."""
+    points = run.series(key)
+    if key != "train/loss":
+        return [_curve(key, points, colour, marked=not key.startswith("train/") or len(points) == 1)]
+    means = smooth([value for _, value in points])
+    mean = [(step, value) for (step, _), value in zip(points, means, strict=True)]
+    measured = dataclasses.replace(_curve(key, points, colour), faint=True)
+    return [measured, _curve(key, mean, colour, marked=len(points) == 1)]
+
+
+def _curve(name: str, points: Points, colour: int, *, marked: bool = False) -> Curve:
+    return Curve(name=name, points=thinned(points), num_measured=len(points), colour=colour, marked=marked)
+
+
+def thinned(points: Points, *, max_buckets: int = MAX_BUCKETS) -> Points:
+    """At most two points a bucket, its least and its greatest, in order: no spike is lost.
+
+    A bucket without a number keeps one nan, so that a gap stays a gap. Buckets hold equally many points.
+    """
+    if len(points) <= 2 * max_buckets:
+        return points
+    kept: Points = []
+    for index in range(max_buckets):
+        start, end = (len(points) * i // max_buckets for i in (index, index + 1))
+        bucket = points[start:end]
+        finite = _finite(bucket)
+        extremes = {min(finite, key=_value), max(finite, key=_value)} if finite else {bucket[0]}
+        kept += sorted(extremes, key=lambda point: point[0])
+    return kept
+
+
+def _finite(points: Points) -> Points:
+    return [point for point in points if math.isfinite(point[1])]
+
+
+def _value(point: tuple[int, float]) -> float:
+    return point[1]
+
+
+# What training measures: title, unit, how a value is written, whether its axis begins at 0.
+NAMED: dict[str, tuple[str, str, Callable[[float], str], bool]] = {
+    "learning_rate": ("Learning rate", "", numbers.number, False),
+    "grad_norm": ("Gradient norm", "before clipping", numbers.number, False),
+    "tokens_per_s": ("Throughput", "tokens a second", numbers.count, True),
+    "data_wait_fraction": ("Waiting for data", "share of the step", numbers.percent, True),
+    "model_flops_per_s": ("Model FLOP/s", "all devices", numbers.count, True),
+    "mfu": ("Model FLOP utilisation", "of the chips' peak", numbers.percent, True),
+}

@@ -1,0 +1,155 @@
+"""One page about a run, whole in itself: no network, no engine, nothing but the files of its workdir."""
+
+import datetime
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from train.reports import numbers, sections
+from train.reports.markup import Markup, element, join
+from train.reports.plots import smooth
+from train.reports.record import Record, State, read, state
+
+HERE = Path(__file__).parent
+
+
+def write(workdir: str | os.PathLike[str]) -> Path:
+    """Writes `report/index.html` into the workdir. -> its path.
+
+    Raises:
+      ValueError: there is no such folder.
+    """
+    record = read(os.fspath(workdir))
+    text = render(record, now=datetime.datetime.now(datetime.UTC))
+    path = Path(workdir).resolve() / "report" / "index.html"
+    path.parent.mkdir(exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    return partial.replace(path)
+
+
+def render(record: Record, *, now: datetime.datetime) -> str:
+    """The page's HTML."""
+    how = state(record, now=now)
+    shown = [(name, title, content) for name, title, make in SECTIONS if (content := make(record))]
+    body = [
+        element("header", *_top(record, how), _contents(shown), class_="top"),
+        element("main", *(_section(*each) for each in shown), _footer(record, now)),
+        element("script", Markup((HERE / "page.js").read_text())),
+    ]
+    head = [
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("title", f"{record.run.name}: {how.name}"),
+        element("link", rel="icon", href="data:,"),
+        element("style", Markup((HERE / "page.css").read_text())),
+    ]
+    page = element("html", element("head", *head), element("body", *body), lang="en")
+    return f"<!doctype html>\n{page}\n"
+
+
+def _top(record: Record, how: State) -> list[Markup | None]:
+    """The name, how the run stands, what it is, its numbers, and what is missing."""
+    pill = element("span", how.name, class_=f"state {how.name}")
+    done = min(record.last_step / record.num_steps, 1.0) if record.num_steps else 0.0
+    absent = element("p", f"Not on this page: {'; '.join(record.absent)}.", class_="absent") if record.absent else None
+    return [
+        element("div", element("h1", record.run.name), pill, element("span", how.told, class_="soft"), class_="title"),
+        element("p", _about(record), class_="about"),
+        element("div", element("i", style=f"width:{100 * done:.1f}%"), class_="progress", aria_hidden="true"),
+        element("dl", *(_tile(*tile) for tile in tiles(record)), class_="tiles"),
+        absent,
+    ]
+
+
+def _about(record: Record) -> str:
+    """The model, its size and the devices, as far as the config says."""
+    config, derived = record.run.config, record.run.derived
+    section = lambda name: config.get(name) if isinstance(config.get(name), dict) else {}
+    told = [str(section(name)["name"]) for name in ("model", "objective", "optimizer") if "name" in section(name)]
+    if "num_params" in derived:
+        told.append(f"{numbers.count(derived['num_params'])} parameters")
+    if "source" in section("data"):
+        told.append(f"data: {section('data')['source']}")
+    if "num_devices" in derived:
+        told.append(f"{derived['num_devices']} device{'s' * (derived['num_devices'] != 1)}")
+    return ", ".join(told)
+
+
+Tile = tuple[str, str, str]  # what it is, its number, and a word on it
+
+
+def tiles(record: Record) -> list[Tile]:
+    """The numbers that one looks for first; what was not measured is left out."""
+    run = record.run
+    made = [_steps(record)]
+    losses = [key for key in dict.fromkeys(key for row in run.metrics for key in row) if key.endswith("/loss")]
+    if "train/loss" in losses:
+        points = run.series("train/loss")
+        mean = smooth([value for _, value in points])[-1]
+        made.append(("train/loss", numbers.number(mean), f"mean of the last lines; {_least(points)}"))
+    evaluated = [(key, run.series(key)) for key in losses if key != "train/loss"]
+    made += [(key, numbers.number(points[-1][1]), _least(points)) for key, points in evaluated]
+    if rate := _last(record, "train/tokens_per_s"):
+        step_s = _last(record, "train/step_time_s") or math.nan
+        made.append(("tokens/s", numbers.count(rate), f"a step takes {numbers.duration(step_s)}"))
+    if (mfu := _last(record, "train/mfu")) is not None:
+        made.append(("MFU", numbers.percent(mfu), "of the chips' bf16 peak"))
+    if whole_s := sum(sections.spent_s(record).values()):
+        eta_s = _last(record, "train/eta_s")
+        left = f"{numbers.duration(eta_s)} to go" if eta_s else "all sessions together"
+        made.append(("time", numbers.duration(whole_s), left))
+    return made
+
+
+def _steps(record: Record) -> Tile:
+    per_step = record.run.derived.get("tokens_per_step", 0)
+    of = f"of {record.num_steps:,}; " if record.num_steps else ""
+    tokens = f"{numbers.count(record.last_step * per_step)} tokens seen" if per_step else ""
+    return "steps", f"{record.last_step:,}", f"{of}{tokens}".removesuffix("; ")
+
+
+def _least(points: list[tuple[int, float]]) -> str:
+    finite = [point for point in points if math.isfinite(point[1])]
+    if not finite:
+        return "never finite"
+    step, value = min(finite, key=lambda point: point[1])
+    return f"least {numbers.number(value)} at step {step:,}"
+
+
+def _last(record: Record, key: str) -> float | None:
+    return next((row[key] for row in reversed(record.run.metrics) if key in row), None)
+
+
+def _tile(name: str, value: str, told: str) -> Markup:
+    return element("div", element("dt", name), element("dd", element("b", value), told), class_="tile")
+
+
+def _contents(shown: list[tuple[str, str, Markup]]) -> Markup:
+    entries = [element("li", element("a", title, href=f"#{name}")) for name, title, _ in shown]
+    return element("nav", element("ul", *entries), aria_label="Sections")
+
+
+def _section(name: str, title: str, content: Markup) -> Markup:
+    return element(
+        "section", element("h2", title, id=f"{name}-title"), content, id=name, aria_labelledby=f"{name}-title"
+    )
+
+
+def _footer(record: Record, now: datetime.datetime) -> Markup:
+    files = [join(element("a", name, href=f"../{name}"), " ") for name in record.files if name != "report"]
+    told = f"Written {now:%Y-%m-%d %H:%M} UTC from the files of {record.run.path}: "
+    return element("footer", told, *files)
+
+
+SECTIONS: tuple[tuple[str, str, Callable[[Record], Markup | None]], ...] = (
+    ("curves", "Curves", sections.charts),
+    ("samples", "Samples", sections.samples),
+    ("data", "Data", sections.data),
+    ("time", "Time", sections.timings),
+    ("operations", "Operations", sections.operations),
+    ("sessions", "Sessions", sections.sessions),
+    ("events", "Events", sections.events),
+    ("config", "Config", sections.config),
+)
