@@ -23,6 +23,7 @@ FLOORS = {
     "train.spec": 4,
     "train.evaluate": 3,
     "train.initialize": 3,
+    "train.profile": 3,
     "train.step": 3,
     "train.objectives": 2,
     "train.optimizer": 2,

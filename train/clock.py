@@ -29,6 +29,8 @@ class Clock:
       step: finished steps at the start of this session: 0, or those of the checkpoint it resumes.
       device_stats: memory of one device in bytes, or None where the backend does not say:
         `jax.local_devices()[0].memory_stats` is such a function.
+      flops_per_token: of the model, forwards and backwards (models/count.py); 0 where nobody counts them.
+      peak_flops_per_s: of all devices together (train/chips.py); None where it is not known.
       now: seconds from any fixed origin.
     """
 
@@ -38,10 +40,14 @@ class Clock:
         total_steps: int,
         step: int = 0,
         device_stats: Callable[[], Mapping[str, int] | None] = lambda: None,
+        flops_per_token: float = 0.0,
+        peak_flops_per_s: float | None = None,
         now: Callable[[], float] = time.perf_counter,
     ):
         self._now = now
         self._device_stats = device_stats
+        self._flops_per_token = flops_per_token
+        self._peak_flops_per_s = peak_flops_per_s
         self._total_steps = total_steps
         self._start_s = self._window_s = now()
         self._start_step = self._window_step = step
@@ -73,6 +79,7 @@ class Clock:
 
         Returns:
           `train/step_time_s` and `train/tokens_per_s` without evaluation, checkpoints and compiling;
+          `train/model_flops_per_s` of all devices, and `train/mfu`, their share of the peak, where that is known;
           `train/data_wait_fraction` of that same time; `train/eval_s`, `train/checkpoint_s` and the like,
           seconds of the window; `train/eta_s` to the end of the run; `train/host_peak_bytes` and, where the
           backend has it, `train/device_peak_bytes`.
@@ -87,11 +94,20 @@ class Clock:
         return {
             "train/step_time_s": train_s / num_steps,
             "train/tokens_per_s": tokens / train_s,
+            **self._utilisation(tokens / train_s),
             "train/data_wait_fraction": data_s / train_s,
             **{f"train/{name}_s": parts_s[name] for name in dict.fromkeys((*ALWAYS_SHOWN, *parts_s))},
             "train/eta_s": self._eta_s(now_s, step),
             **self._memory(),
         }
+
+    def _utilisation(self, tokens_per_s: float) -> dict[str, float]:
+        """MFU as in PaLM, appendix B (https://arxiv.org/abs/2204.02311): nothing counts that is computed twice."""
+        if not self._flops_per_token:
+            return {}
+        flops_per_s = tokens_per_s * self._flops_per_token
+        shares = {"train/mfu": flops_per_s / self._peak_flops_per_s} if self._peak_flops_per_s else {}
+        return {"train/model_flops_per_s": flops_per_s, **shares}
 
     def _eta_s(self, now_s: float, step: int) -> float:
         """Seconds to the last step at this session's mean pace, evaluation and checkpoints included."""

@@ -23,6 +23,7 @@ from train.loop import Loop, Plan
 from train.parallel import attention as attentions
 from train.parallel import mesh as meshes
 from train.parallel.placement import MeshPlacement
+from train.profile import Profile
 from train.state import Definition, State
 from train.step import EvalStep, Step
 from train.writer import Writer
@@ -71,6 +72,10 @@ class Engine:
     def eval_step(self):
         """Jitted: (params, batch, constants) -> Sums."""
         return jax.jit(EvalStep(self.definition, self.run.objective, self.placement))
+
+    def train_program(self) -> str:
+        """The text of the compiled training step. To be called under `jax.set_mesh(engine.mesh)`, once it has run."""
+        return self.train_step.lower(self.abstract_state, self.abstract_batch(), {}).compile().as_text()
 
     def abstract_batch(self) -> dict[str, jax.ShapeDtypeStruct]:
         """The global training batch as shapes."""
@@ -187,6 +192,7 @@ def loop(
     clock: Clock,
     checkpoints: Checkpoints,
     stop: StopRequests,
+    profile: Profile,
 ) -> Loop:
     """The loop of a run: everything that it needs, put together."""
     run = engine.run
@@ -222,4 +228,5 @@ def loop(
         clock=clock,
         checkpoints=checkpoints,
         stop=stop,
+        profile=profile,
     )

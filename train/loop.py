@@ -13,6 +13,7 @@ from train.checkpoint import Checkpoints
 from train.clock import Clock
 from train.evaluate import Evaluator
 from train.guard import StopRequests
+from train.profile import Profile
 from train.state import State
 from train.step import Batch, Report
 from train.writer import Writer
@@ -49,6 +50,7 @@ class Loop:
     clock: Clock
     checkpoints: Checkpoints
     stop: StopRequests
+    profile: Profile
 
     def __post_init__(self):
         self._skipped_in_a_row = 0
@@ -70,9 +72,11 @@ class Loop:
             with self.clock.part("data"):
                 batch = next(batches)
             examples += self.plan.batch_size
+            self.profile.before(step, running)
             with self.clock.part("compile") if step == start + 1 else nullcontext():
                 state, report = self.train_step(state, batch, self.constants)
             jax.copy_to_host_async(report)
+            self.profile.after(step, report)
             if running is not None:
                 self._tell(step - 1, running)
             running = report

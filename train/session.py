@@ -18,13 +18,14 @@ from rich.console import Console
 
 from input_pipeline import tokenizer
 from models import count
-from train import allocator, config_flags, experiment, hosts, inference, optimizer, spec, state
+from train import allocator, chips, config_flags, experiment, hosts, inference, optimizer, spec, state
 from train.checkpoint import Checkpoints, Restored
 from train.clock import Clock
 from train.experiment import Feed
 from train.guard import STOPPED, stop_requests
 from train.loop import NotFinite
 from train.parallel import rules
+from train.profile import Profile
 from train.reports import page, plots
 from train.writer import Writer
 
@@ -120,15 +121,17 @@ class Session:
             self._describe(start.feed, writer)
             if start.restored:
                 self._describe_resume(start.restored, writer)
-            with jax.set_mesh(self.engine.mesh), stop_requests() as stop:
+            clock = self._clock(start.step)
+            with jax.set_mesh(self.engine.mesh), stop_requests() as stop, self._profile(writer, clock) as profile:
                 loop = experiment.loop(
                     self.engine,
                     start.feed,
                     config=self.config,
                     writer=writer,
-                    clock=self._clock(start.step),
+                    clock=clock,
                     checkpoints=self.checkpoints,
                     stop=stop,
+                    profile=profile,
                 )
                 final, request = loop(self._state(start.restored), start=start.step, examples=start.examples)
                 self.checkpoints.wait()
@@ -166,7 +169,25 @@ class Session:
 
     def _clock(self, start: int) -> Clock:
         device_stats = jax.local_devices()[0].memory_stats
-        return Clock(total_steps=self.run.train.num_steps, step=start, device_stats=device_stats)
+        return Clock(
+            total_steps=self.run.train.num_steps,
+            step=start,
+            device_stats=device_stats,
+            flops_per_token=self._flops_per_token(),
+            peak_flops_per_s=chips.peak_flops_per_s(self.engine.mesh.devices.flatten().tolist()),
+        )
+
+    def _flops_per_token(self) -> int:
+        return count.train_flops(self.run.model, seq_len=self.run.data.seq_len)
+
+    def _profile(self, writer: Writer, clock: Clock) -> Profile:
+        """Process 0 traces its devices, the others none; a run that ends sooner is traced to its end."""
+        steps = range(0)
+        if jax.process_index() == 0:
+            asked = self.run.log.profiled_steps
+            steps = range(asked.start, min(asked.stop, self.run.train.num_steps + 1))
+        folder = writer.folder / "profile" if steps else pathlib.Path()
+        return Profile(steps=steps, folder=folder, program=self.engine.train_program, clock=clock, say=writer.say)
 
     def _feed(self) -> Feed:
         """The data, with what is being done shown while it lasts."""
@@ -185,7 +206,7 @@ class Session:
 
         derived = self.run.derive(len(self.engine.mesh.devices.flat)) | feed.facts()
         derived["num_params"] = count.num_params(self.run.model)
-        derived["train_flops_per_token"] = count.train_flops(self.run.model, seq_len=self.run.data.seq_len)
+        derived["train_flops_per_token"] = self._flops_per_token()
         if jax.process_index() == 0:
             self.workdir.mkdir(parents=True, exist_ok=True)
             text = json.dumps({"config": self.config, "derived": derived}, indent=2)

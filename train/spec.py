@@ -5,6 +5,7 @@ Each room owns the dataclass that it uses. `read` builds them all, `Run.derive` 
 """
 
 import dataclasses
+import re
 import typing
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -24,6 +25,7 @@ from train.parallel.placement import Remat
 VOCAB_MULTIPLE = 128  # the vocabulary is padded to a multiple: meshes divide it, and matmuls like it
 DTYPES = ("float32", "bfloat16", "float16")
 SPLITS = ("val", "test")
+PROFILED_STEPS = 3  # where log.profile names the first one only
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,12 +88,28 @@ class Evaluation:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Log:
-    """Config section `log`: steps between lines of metrics."""
+    """Config section `log`: steps between lines of metrics, and the steps to profile.
+
+    `profile` "": none, "20": three steps from step 20 on, "20:25": the steps 20 to 24. The operations that cost most are
+    printed, and the trace is kept in the workdir's profile/.
+    """
 
     every: int = 10
+    profile: str = ""
 
     def __post_init__(self):
         at_least(1, {"log.every": self.every})
+        if self.profile and not self.profiled_steps:
+            raise ValueError(
+                "log.profile: expected a step such as '20', or steps such as '20:25', the last one not among them, "
+                f"got {self.profile!r}"
+            )
+
+    @property
+    def profiled_steps(self) -> range:
+        """The steps that `profile` names; none if it does not read so."""
+        found = re.fullmatch(r"([1-9]\d*)(?::([1-9]\d*))?", self.profile)
+        return range(int(found[1]), int(found[2] or int(found[1]) + PROFILED_STEPS)) if found else range(0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -41,6 +41,11 @@ class Step:
     seed: int
     accumulation: int
 
+    @property
+    def __name__(self) -> str:
+        """What the compiled program is called, in traces and dumps."""
+        return "train_step"
+
     def __call__(self, state: State, batch: Batch, constants: Any) -> tuple[State, Report]:
         batch = {**batch, "keys": self._row_keys(state["step"], batch)}
         grads, sums = self._gradients(state["params"], batch, constants)
@@ -104,6 +109,10 @@ class EvalStep:
     definition: Definition
     objective: Objective
     placement: MeshPlacement
+
+    @property
+    def __name__(self) -> str:
+        return "eval_step"
 
     def __call__(self, params: State, batch: Batch, constants: Any) -> Sums:
         return self.objective(self.definition.bind(params, self.placement), batch, None, constants)

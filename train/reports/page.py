@@ -9,7 +9,7 @@ from pathlib import Path
 from train.reports import numbers, sections
 from train.reports.markup import Markup, element, join
 from train.reports.plots import smooth
-from train.reports.record import Record, State, read, state
+from train.reports.record import Record, State, read, section, state
 
 HERE = Path(__file__).parent
 
@@ -66,12 +66,12 @@ def _top(record: Record, how: State) -> list[Markup | None]:
 def _about(record: Record) -> str:
     """The model, its size and the devices, as far as the config says."""
     config, derived = record.run.config, record.run.derived
-    section = lambda name: config.get(name) if isinstance(config.get(name), dict) else {}
-    told = [str(section(name)["name"]) for name in ("model", "objective", "optimizer") if "name" in section(name)]
+    names = [section(config, part).get("name") for part in ("model", "objective", "optimizer")]
+    told = [str(name) for name in names if name]
     if "num_params" in derived:
         told.append(f"{numbers.count(derived['num_params'])} parameters")
-    if "source" in section("data"):
-        told.append(f"data: {section('data')['source']}")
+    if source := section(config, "data").get("source"):
+        told.append(f"data: {source}")
     if "num_devices" in derived:
         told.append(f"{derived['num_devices']} device{'s' * (derived['num_devices'] != 1)}")
     return ", ".join(told)

@@ -48,7 +48,7 @@ class Record:
     @property
     def num_steps(self) -> int:
         """Of the whole run; 0 where the config does not say."""
-        planned = self.run.derived.get("num_steps") or _section(self.run.config, "train").get("num_steps")
+        planned = self.run.derived.get("num_steps") or section(self.run.config, "train").get("num_steps")
         return int(planned or 0)
 
     @property
@@ -71,6 +71,7 @@ def read(path: str) -> Record:
     if not folder.is_dir():
         raise ValueError(f"--workdir: expected a run's folder, got {path!r}, which is none; write --workdir=runs/a")
     absent: list[str] = []
+    nothing: dict[str, Any] = {}
 
     def read_one(name: str, reader: Callable[[], T], otherwise: T) -> T:
         if not (folder / name).exists():
@@ -82,7 +83,7 @@ def read(path: str) -> Record:
             absent.append(f"{name} cannot be read: {error}")
             return otherwise
 
-    kept = read_one("config.json", lambda: workdir.read_config(folder), {})
+    kept = read_one("config.json", lambda: workdir.read_config(folder), nothing)
     run = Workdir(
         path=epath.Path(folder).resolve(),
         config=kept.get("config", {}),
@@ -136,7 +137,8 @@ def _last_written(folder: Path) -> datetime.datetime | None:
     return datetime.datetime.fromtimestamp(max(times), datetime.UTC) if times else None
 
 
-def _section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A section of a config, empty where there is none."""
     section = config.get(name)
     return section if isinstance(section, Mapping) else {}
 
