@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
@@ -13,6 +14,16 @@ class Cache(NamedTuple):
 
     layers: KeyValues
     length_B: Int[Array, "B"]
+
+    def replace_rows(self, rows_R: Int[Array, "R"], other: "Cache") -> "Cache":
+        """Rows of this cache forget what they held and hold the rows of another one, which may have fewer positions.
+
+        A row may come twice in `rows_R` if it comes with the same content.
+        """
+        num_positions = other.layers.k_BSKH.shape[2]
+        put = lambda old, new: old.at[:, rows_R, :num_positions].set(new)
+        layers = jax.tree.map(put, self.layers, other.layers)
+        return Cache(layers, self.length_B.at[rows_R].set(other.length_B))
 
 
 def empty(config, *, num_rows: int, max_length: int) -> Cache:

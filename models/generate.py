@@ -1,65 +1,184 @@
-"""Text from a decoder, token by token, through its key-value cache."""
+"""Token ids from a decoder through its key-value cache, many rows in one pass, each as if it were alone.
 
-from collections.abc import Iterator, Sequence
+Reading and choosing are two programs. `_read` fills the cache with rows of known ids: all but the last id of each
+prompt, and later what a row keeps when its cache is full. `_decode` reads a row's last id, chooses the next, and goes
+on so for a chunk of tokens before the host hears of them: a dispatch and a transfer for each token would cost more than
+a small model does. Lengths and numbers of rows that are read are rounded up to powers of two, so that few programs are
+compiled. R counts the rows that are read, which may be fewer than B.
+"""
+
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Int, Key
 
 from models import cache
 from models.cache import Cache
+from models.sampling import Sampling, Settings, choose
+
+CHUNK = 32  # tokens of each row in one dispatch, at most
+SHORTEST = 16  # positions; shorter prompts are padded to as many
 
 
-def choose(logits_BV: Float[Array, "B V"], key: Key[Array, ""], *, temperature: float | Array) -> Int[Array, "B"]:
-    """The next token of each row: the likeliest at temperature 0, else drawn from softmax(logits / temperature)."""
-    drawn_B = jax.random.categorical(key, logits_BV / jnp.maximum(temperature, 1e-6), axis=-1)
-    return jnp.where(temperature == 0, jnp.argmax(logits_BV, axis=-1), drawn_B)
+class Rows:
+    """Rows of token ids that a model goes on writing.
+
+    What a row becomes is a function of the model, its own prompt and its own key: other rows change rounding alone.
+    When `config.max_length` positions of a row are full, the older half of them is forgotten and the newer half is read
+    again. Rows come to that at different times, each at its own.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        prompts: Sequence[Sequence[int]],
+        *,
+        keys_B: Key[Array, "B"],
+        sampling: Sampling,
+        num_ids: int,
+        end_id: int = -1,
+    ):
+        """Reads the prompts, the last `config.max_length` ids of each.
+
+        Args:
+          model: a module with `config` and `extend`.
+          prompts: the ids of each row, at least one.
+          keys_B: a row's n-th token, counted from 0, is drawn with the row's key folded with n.
+          num_ids: the size of the tokenizer's vocabulary, which padding may exceed in the model.
+          end_id: the id that ends a row; -1: none does.
+
+        Raises:
+          ValueError: a prompt is empty or holds an id outside the vocabulary.
+        """
+        for prompt in prompts:
+            if not len(prompt) or not all(0 <= token < num_ids for token in prompt):
+                raise ValueError(f"prompt: expected token ids from 0 to {num_ids - 1}, at least one, got {prompt[:8]}")
+        self.is_open_B = np.ones(len(prompts), bool)
+        self._model, self._keys_B, self._settings = model, keys_B, sampling.traced()
+        self._num_ids, self._end_id = num_ids, end_id
+        self._num_chosen = 0  # by each row that is still open
+        self._max_length = model.config.max_length
+        self._past = cache.empty(model.config, num_rows=len(prompts), max_length=self._max_length)
+        self._seen = [list(prompt[-self._max_length :]) for prompt in prompts]
+        self._num_read_B = np.zeros(len(prompts), int)
+        self._read(list(range(len(prompts))))
+
+    def advance(self, num_tokens: int) -> list[list[int]]:
+        """Up to `num_tokens` more ids of each open row: fewer where a row ended, whose end id is left out."""
+        new: list[list[int]] = [[] for _ in self._seen]
+        while num_tokens > 0 and self.is_open_B.any():
+            self._forget_where_full()
+            room = self._max_length - int(self._num_read_B[self.is_open_B].max())
+            limit = min(num_tokens, room, CHUNK)
+            for row, ids in self._decode(limit).items():
+                new[row] += ids
+            num_tokens -= limit
+        return new
+
+    def close(self, row: int) -> None:
+        """The row gets no more ids."""
+        self.is_open_B[row] = False
+
+    def _forget_where_full(self) -> None:
+        full = [int(row) for row in np.flatnonzero(self.is_open_B & (self._num_read_B == self._max_length))]
+        for row in full:
+            self._seen[row] = self._seen[row][-max(self._max_length // 2, 1) :]
+        if full:
+            self._read(full)
+
+    def _read(self, rows: list[int]) -> None:
+        """Fills the cache of some rows anew with all that they have seen but the last id, which `_decode` reads."""
+        lengths = [len(self._seen[row]) - 1 for row in rows]
+        self._num_read_B[rows] = lengths
+        num_positions = _padded(max(lengths), least=SHORTEST, most=self._max_length)
+        repeated = rows + rows[-1:] * (_padded(len(rows), least=1, most=len(self._seen)) - len(rows))
+        tokens_RL = np.zeros((len(repeated), num_positions), np.int32)
+        for index, row in enumerate(repeated):
+            tokens_RL[index, : self._num_read_B[row]] = self._seen[row][:-1]
+        length_R = self._num_read_B[repeated].astype(np.int32)
+        rows_R = np.asarray(repeated, np.int32)
+        self._past = _read(self._model, self._past, *map(jnp.asarray, (rows_R, tokens_RL, length_R)))
+
+    def _decode(self, limit: int) -> dict[int, list[int]]:
+        """-> the new ids of each row that was open."""
+        ids_BL, self._past = _decode(
+            self._model,
+            self._past,
+            jnp.asarray([seen[-1] for seen in self._seen], jnp.int32),
+            jnp.asarray(self.is_open_B),
+            self._keys_B,
+            self._settings,
+            start=jnp.int32(self._num_chosen),
+            limit=jnp.int32(limit),
+            end_id=jnp.int32(self._end_id),
+            num_ids=self._num_ids,
+        )
+        chosen = {int(row): np.asarray(ids_BL)[row, :limit].tolist() for row in np.flatnonzero(self.is_open_B)}
+        self._num_chosen += limit
+        self._num_read_B[self.is_open_B] += limit
+        for row, ids in chosen.items():
+            if self._end_id in ids:
+                del ids[ids.index(self._end_id) :]
+                self.close(row)
+            self._seen[row] += ids
+        return chosen
+
+
+def _padded(size: int, *, least: int, most: int) -> int:
+    """The next power of two, within bounds."""
+    return min(max(1 << (size - 1).bit_length(), least), most)
+
+
+@partial(jax.jit, donate_argnames="past")
+def _read(
+    model: Any, past: Cache, rows_R: Int[Array, "R"], tokens_RL: Int[Array, "R L"], length_R: Int[Array, "R"]
+) -> Cache:
+    """Fills rows of the cache anew. Beyond `length_R` tokens are padding.
+
+    No query sees padding: it stands behind every token, and each of its positions is written over before it is reached.
+    """
+    fresh = cache.empty(model.config, num_rows=tokens_RL.shape[0], max_length=tokens_RL.shape[1])
+    _, filled = model.extend(tokens_RL, fresh)
+    return past.replace_rows(rows_R, Cache(filled.layers, length_R))
 
 
 @partial(jax.jit, static_argnames="num_ids", donate_argnames="past")
-def next_token(
-    model: Any, tokens_BL: Array, past: Cache, key: Key[Array, ""], temperature: Array, *, num_ids: int
-) -> tuple[Int[Array, "B"], Cache]:
-    """Reads tokens into the cache and chooses the one that follows, among the first `num_ids` ids."""
-    logits_BLV, past = model.extend(tokens_BL, past)
-    return choose(logits_BLV[:, -1, :num_ids], key, temperature=temperature), past
-
-
-def tokens(
+def _decode(
     model: Any,
-    prompt: Sequence[int],
+    past: Cache,
+    last_B: Int[Array, "B"],
+    is_open_B: Bool[Array, "B"],
+    keys_B: Key[Array, "B"],
+    settings: Settings,
     *,
-    num_tokens: int,
-    temperature: float,
-    key: Key[Array, ""],
+    start: Int[Array, ""],
+    limit: Int[Array, ""],
+    end_id: Int[Array, ""],
     num_ids: int,
-) -> Iterator[int]:
-    """Yields `num_tokens` ids that follow the prompt.
+) -> tuple[Int[Array, "B L"], Cache]:
+    """Chooses up to `limit` ids of each open row, the first of them with the key that is folded with `start`.
 
-    `model` is a module with `config` and `extend`; `num_ids` the size of the tokenizer's vocabulary, which padding may
-    exceed in the model. When `config.max_length` positions are full, the older half of them is forgotten.
-
-    Raises:
-      ValueError: the prompt is empty or holds an id outside the vocabulary.
+    Returns:
+      ids of `CHUNK` columns, `end_id` from where a row ended; and the cache, which holds all of them but the last.
     """
-    if not len(prompt) or not all(0 <= token < num_ids for token in prompt):
-        raise ValueError(f"prompt: expected token ids from 0 to {num_ids - 1}, at least one, got {list(prompt)[:8]}")
-    length = model.config.max_length
-    seen = list(prompt)
-    unread = seen[-length:]
-    past = cache.empty(model.config, num_rows=1, max_length=length)
-    num_read = 0
-    for number in range(num_tokens):
-        if num_read + len(unread) > length:
-            unread, num_read = seen[-(length // 2) :], 0
-            past = cache.empty(model.config, num_rows=1, max_length=length)
-        tokens_1L = np.asarray([unread], np.int32)
-        step_key = jax.random.fold_in(key, number)
-        chosen_B, past = next_token(model, tokens_1L, past, step_key, jnp.float32(temperature), num_ids=num_ids)
-        num_read += len(unread)
-        unread = [int(chosen_B[0])]
-        seen += unread
-        yield unread[0]
+
+    def is_unfinished(carry):
+        index, is_open_B, *_ = carry
+        return (index < limit) & jnp.any(is_open_B)
+
+    def choose_one(carry):
+        index, is_open_B, last_B, ids_BL, past = carry
+        # A closed row is computed too. It begins anew, and so never runs out of positions.
+        past = past._replace(length_B=jnp.where(is_open_B, past.length_B, 0))
+        logits_BLV, past = model.extend(last_B[:, None], past)
+        row_keys_B = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys_B, start + index)
+        chosen_B = jnp.where(is_open_B, choose(logits_BLV[:, 0, :num_ids], row_keys_B, settings), end_id)
+        return index + 1, is_open_B & (chosen_B != end_id), chosen_B, ids_BL.at[:, index].set(chosen_B), past
+
+    ids_BL = jnp.full((len(last_B), CHUNK), end_id)
+    *_, ids_BL, past = jax.lax.while_loop(is_unfinished, choose_one, (jnp.int32(0), is_open_B, last_B, ids_BL, past))
+    return ids_BL, past

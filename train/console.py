@@ -1,6 +1,6 @@
 """What a run says while it runs: a progress bar on a terminal, plain lines elsewhere."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -12,6 +12,8 @@ class Sink:
     def write(self, step: int, metrics: dict[str, float]) -> None: ...
 
     def say(self, text: str) -> None: ...
+
+    def write_samples(self, step: int, records: list[dict[str, Any]]) -> None: ...
 
     def flush(self) -> None: ...
 

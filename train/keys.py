@@ -16,6 +16,7 @@ def dropout(seed: int, step: Int[Array, ""]) -> Key[Array, ""]:
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), DROPOUT), step)
 
 
-def sample(seed: int) -> Key[Array, ""]:
-    """For generated text."""
-    return jax.random.fold_in(jax.random.key(seed), SAMPLE)
+def sample(seed: int, rows_B: Int[Array, "B"]) -> Key[Array, "B"]:
+    """For generated text: a key of each row by its number; each token folds in its own."""
+    key = jax.random.fold_in(jax.random.key(seed), SAMPLE)
+    return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, rows_B)

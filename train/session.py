@@ -23,11 +23,12 @@ from train.checkpoint import Checkpoints, Restored
 from train.clock import Clock
 from train.experiment import Feed
 from train.guard import STOPPED, stop_requests
+from train.inference import Author, Request
 from train.loop import NotFinite
 from train.parallel import rules
 from train.profile import Profile
 from train.reports import page, plots
-from train.writer import Writer
+from train.writer import Writer, has_samples
 
 NOT_FINITE = 3
 WRONG_USE = 2
@@ -47,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
                 start = session.prepare()
             except ValueError as error:
                 return _refuse(error, WRONG_USE)
-            return session.train(start) if start else session.report()
+            return session.train(start) if start else session.make_up()
     except NotFinite as error:
         return _refuse(error, NOT_FINITE)
     except KeyboardInterrupt:
@@ -139,7 +140,18 @@ class Session:
                 at = f"step {int(final['step'])} of {self.run.train.num_steps}"
                 writer.say(f"{request}: saved {at}; run the same line again to go on")
                 return STOPPED
-            self._sample(final["params"], start.feed, writer)
+            self._sample(final["params"], int(final["step"]), start.feed, writer)
+        return self.report()
+
+    def make_up(self) -> int:
+        """Writes the samples of a finished run that was killed before it wrote them. -> the exit code."""
+        step, sample = max(self.checkpoints.steps()), self.run.sample
+        file = self.workdir / "samples.jsonl"
+        is_owed = sample.num_tokens and not has_samples(file, step=step, num_samples=len(sample.prompts))
+        if is_owed and jax.process_count() == 1:
+            author = inference.load(self.workdir, step=step)
+            with self._writer(step) as writer:
+                self._write_samples(author, writer)
         return self.report()
 
     def report(self) -> int:
@@ -243,19 +255,23 @@ class Session:
         opt_state = optimizer.with_hyperparameters(restored.state["opt_state"], self.run.optimizer)
         return {**restored.state, "opt_state": opt_state}
 
-    def _sample(self, params: Any, feed: Feed, writer: Writer) -> None:
-        """Prints generated text."""
-        sample = self.run.sample
-        if not sample.num_tokens:
+    def _sample(self, params: Any, step: int, feed: Feed, writer: Writer) -> None:
+        if not self.run.sample.num_tokens:
             return
         if jax.process_count() > 1:  # no process holds the whole model
             writer.say(f"for a sample: python scripts/sample.py --workdir={self.workdir}")
             return
-        author = inference.Author(self.engine.definition.module(jax.device_get(params)), feed.tokenizer)
-        text = author.stream(
-            sample.prompt, num_tokens=sample.num_tokens, temperature=sample.temperature, seed=self.run.seed
-        )
-        writer.say(f"a sample at temperature {sample.temperature:g}:\n{sample.prompt}{''.join(text)}")
+        model = inference.on_one_device(self.engine.definition, params)
+        self._write_samples(inference.Author(model=model, tokenizer=feed.tokenizer, step=step), writer)
+
+    def _write_samples(self, author: Author, writer: Writer) -> None:
+        """Prints the texts of `sample`, and keeps them in samples.jsonl."""
+        sample = self.run.sample
+        request = Request(num_tokens=sample.num_tokens, sampling=sample.sampling, stop=sample.stop, seed=self.run.seed)
+        texts = author.write(sample.prompts, request)
+        writer.write_samples(author.step, [author.record(written, request) for written in texts])
+        for written in texts:
+            writer.say(f"a sample at temperature {sample.temperature:g}:\n{written.prompt}{written.text}")
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any], path: str = "") -> list[str]:

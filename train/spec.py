@@ -13,6 +13,7 @@ from typing import Any
 from input_pipeline import tokenizer
 from input_pipeline.spec import Data
 from models import MODELS
+from models.sampling import Sampling
 from train.checkpoint import Checkpoint
 from train.fields import at_least, build, check_keys, check_section, convert, resolve, with_defaults
 from train.objectives import OBJECTIVES
@@ -124,16 +125,35 @@ class Guard:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sample:
-    """Config section `sample`: what is printed at the end of a run; 0 tokens: nothing."""
+    """Config section `sample`: texts that are written at the end of a run, one for each prompt; 0 tokens: none.
+
+    `models/sampling.py` says what `temperature`, `top_k`, `top_p` and `min_p` mean. A text ends before the first of the
+    strings in `stop`, at the end of a document, or after `num_tokens`.
+    """
 
     prompt: str = "\n"
+    more_prompts: tuple[str, ...] = ()
     num_tokens: int = 0
     temperature: float = 0.8
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    stop: tuple[str, ...] = ()
 
     def __post_init__(self):
         at_least(0, {"sample.num_tokens": self.num_tokens})
-        if self.temperature < 0:
-            raise ValueError(f"sample.temperature: expected 0 (greedy) or more, got {self.temperature}")
+        try:
+            assert self.sampling
+        except ValueError as error:
+            raise ValueError(f"sample.{error}") from None
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        return (self.prompt, *self.more_prompts)
+
+    @property
+    def sampling(self) -> Sampling:
+        return Sampling(temperature=self.temperature, top_k=self.top_k, top_p=self.top_p, min_p=self.min_p)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

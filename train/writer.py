@@ -2,6 +2,7 @@
 
     metrics.jsonl           a line for each step that was measured: {"step": 200, "train/loss": 2.41, ...}
     events.out.tfevents.*   the same for TensorBoard
+    samples.jsonl           a line for each text that the model wrote: {"step": 500, "prompt": "def ", "text": ...}
     run.log                 everything that was said, with the time, over all sessions of the run
 
 A bucket (gs://...) cannot be appended to: such a workdir's files are kept here and copied at each flush.
@@ -13,11 +14,12 @@ import math
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from train.console import Bar, Lines, Sink, progress_line
 
 if TYPE_CHECKING:
+    from etils import epath
     from rich.console import Console
 
 
@@ -55,6 +57,7 @@ class Writer:
         self._folder.mkdir(parents=True, exist_ok=True)
         files = [
             MetricsFile(self._folder / "metrics.jsonl", resume_step=resume_step),
+            SamplesFile(self._folder / "samples.jsonl", resume_step=resume_step),
             EventFiles(self._folder, resume_step=resume_step),
             RunLog(self._folder / "run.log", total_steps),
         ]
@@ -74,6 +77,11 @@ class Writer:
         """
         for sink in self._sinks:
             sink.write(step, metrics)
+
+    def write_samples(self, step: int, records: list[dict[str, Any]]) -> None:
+        """Records texts of the model of `step`, all of them at once."""
+        for sink in self._sinks:
+            sink.write_samples(step, records)
 
     def say(self, text: str) -> None:
         """Tells the user, here and in run.log."""
@@ -132,6 +140,27 @@ class MetricsFile(Sink):
     def close(self) -> None:
         self.flush()
         self._file.close()
+
+
+class SamplesFile(Sink):
+    """samples.jsonl: the lines of a step are written together, and again only in place of the old ones."""
+
+    def __init__(self, path: Path, *, resume_step: int):
+        self._path = path
+        if path.exists():
+            cut_back(path, last_step=resume_step or -1)
+
+    def write_samples(self, step: int, records: list[dict[str, Any]]) -> None:
+        cut_back(self._path, last_step=step - 1)
+        with self._path.open("ab", buffering=0) as file:
+            file.write("".join(json.dumps(record) + "\n" for record in records).encode())
+            os.fsync(file.fileno())
+
+
+def has_samples(path: "Path | epath.Path", *, step: int, num_samples: int) -> bool:
+    """Whether a samples.jsonl holds all texts of a step."""
+    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    return [_step_of(line) for line in lines].count(step) == num_samples
 
 
 def cut_back(path: Path, *, last_step: int) -> None:
@@ -222,7 +251,7 @@ class Mirror(Sink):
         self._spool = tempfile.TemporaryDirectory(prefix="meshwright-")
         self.folder = Path(self._spool.name) / Path(self._root).name  # a run keeps its name
         self.folder.mkdir()
-        for name in ("metrics.jsonl", "run.log"):
+        for name in ("metrics.jsonl", "samples.jsonl", "run.log"):
             if self._remote.exists(f"{self._root}/{name}"):
                 self._remote.get_file(f"{self._root}/{name}", str(self.folder / name))
 

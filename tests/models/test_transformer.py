@@ -10,6 +10,7 @@ from families import GEMMA3, GPT2, LLAMA3, MODELS, make, reference, rows, run
 from flax import nnx
 
 from models import cache, count, generate
+from models.sampling import Sampling
 from models.transformer import Transformer
 
 
@@ -161,29 +162,15 @@ def test_dropout_is_the_rows_own():
 def test_greedy_generation_takes_the_likeliest_of_the_full_pass(name):
     config = MODELS[name]
     model = make(config)
-    num_ids, seen = 40, [3, 1, 4]
-    key = jax.random.key(0)
-    chosen = list(generate.tokens(model, seen, num_tokens=8, temperature=0.0, key=key, num_ids=num_ids))
-    for token in chosen:
+    num_ids, prompts = 40, [[3, 1, 4], [1], [5, 9, 2, 6, 5, 3, 5]]
+    keys_B = jax.random.split(jax.random.key(0), len(prompts))
+    greedy = Sampling(temperature=0.0)
+    rows_of_ids = generate.Rows(model, prompts, keys_B=keys_B, sampling=greedy, num_ids=num_ids).advance(8)
+    for prompt, chosen in zip(prompts, rows_of_ids, strict=True):
+        seen = prompt + chosen
         inputs = {**rows(1, len(seen), config), "tokens_BL": np.array([seen])}
-        assert token == int(jnp.argmax(run(model, **inputs)[0, -1, :num_ids]))
-        seen.append(token)
-
-
-def test_generation_goes_on_past_the_cache_and_by_seed():
-    model = make(LLAMA3)
-    draw = lambda seed: list(
-        generate.tokens(model, [1], num_tokens=40, temperature=1.0, key=jax.random.key(seed), num_ids=48)
-    )
-    assert draw(0) == draw(0) != draw(1)
-    assert len(draw(0)) == 40 > LLAMA3.max_length
-
-
-def test_temperature_gives_the_softmax():
-    logits = jnp.log(jnp.array([0.1, 0.2, 0.7]))[None] * 2
-    keys = jax.random.split(jax.random.key(0), 20_000)
-    drawn = jax.vmap(lambda key: generate.choose(logits, key, temperature=2.0)[0])(keys)
-    np.testing.assert_allclose(np.bincount(drawn, minlength=3) / len(keys), [0.1, 0.2, 0.7], atol=0.015)
+        likeliest = np.argmax(run(model, **inputs)[0, :, :num_ids], axis=-1)
+        assert chosen == likeliest[len(prompt) - 1 : -1].tolist()
 
 
 @pytest.mark.parametrize(
@@ -204,8 +191,3 @@ def test_temperature_gives_the_softmax():
 def test_wrong_configs(change, says):
     with pytest.raises(ValueError, match=says):
         dataclasses.replace(GPT2, **change)
-
-
-def test_generation_refuses_ids_outside_the_vocabulary():
-    with pytest.raises(ValueError, match="prompt: expected token ids from 0 to 9"):
-        next(generate.tokens(make(GPT2), [10], num_tokens=1, temperature=0.0, key=jax.random.key(0), num_ids=10))
