@@ -101,18 +101,25 @@ def test_a_run_leaves_what_it_promises(undisturbed):
     assert sorted(path.name for path in (workdir / "checkpoints").iterdir()) == ["30", "40"]
     assert (workdir / "report" / "loss.png").read_bytes().startswith(b"\x89PNG")
     assert list(workdir.glob("events.out.tfevents.*"))
+    [sample] = [json.loads(line) for line in (workdir / "samples.jsonl").read_text().splitlines()]
+    assert (sample["step"], sample["prompt"], sample["temperature"]) == (NUM_STEPS, "def ", 0.8)
+    assert sample["ended"] in ("length", "end of document")
     for promised in ("params/layers/mlp/up/kernel", "a sample at temperature 0.8", "loss.png", "step 40/40"):
         assert promised in said
         assert promised in (workdir / "run.log").read_text() or promised == "loss.png"
 
 
-def test_a_finished_run_says_so(undisturbed):
-    workdir, _ = undisturbed
-    before = (workdir / "metrics.jsonl").read_bytes()
-    done = run(workdir)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "finished already: step 40 of 40" in done.stdout
-    assert (workdir / "metrics.jsonl").read_bytes() == before
+def test_a_finished_run_says_so_and_makes_up_for_its_samples(undisturbed, tmp_path):
+    """Killed after its last step it left none; after that they are there once."""
+    workdir = tmp_path / "run"
+    shutil.copytree(undisturbed[0], workdir)
+    (workdir / "samples.jsonl").unlink()
+    for _ in range(2):
+        done = run(workdir)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "finished already: step 40 of 40" in done.stdout
+        for name in ("metrics.jsonl", "samples.jsonl"):
+            assert (workdir / name).read_bytes() == (undisturbed[0] / name).read_bytes()
 
 
 def wait_for(path: pathlib.Path, process: subprocess.Popen, seconds: float = 120) -> None:
@@ -183,6 +190,8 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(undisturbed, t
     assert "going on from step 30" in done.stdout
     assert (workdir / "damaged_checkpoints" / "40").exists()
     assert [line["step"] for line in metrics(workdir)] == list(range(5, 51, 5))
+    samples = (workdir / "samples.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in samples] == [50], "step 40 was left behind"
 
 
 def test_going_on_says_what_changed_and_follows_the_new_config(undisturbed, tmp_path):
@@ -220,29 +229,55 @@ def test_config_json_runs_again_on_another_mesh(undisturbed, tmp_path):
     np.testing.assert_allclose([line["train/loss"] for line in metrics(tmp_path / "run")], expected, atol=2e-4)
 
 
-def test_two_processes_give_what_one_gives(undisturbed, tmp_path):
-    """Four devices each, joined by gloo: the same losses, the same exact evaluation, one set of files."""
+def start_two(workdir) -> list[subprocess.Popen]:
+    """Four devices each, joined by gloo."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     flags = os.environ["XLA_FLAGS"].replace("device_count=8", "device_count=4")
-    processes = [
-        start(
-            tmp_path / "run",
-            XLA_FLAGS=flags,
-            JAX_COORDINATOR_ADDRESS=f"127.0.0.1:{port}",
-            JAX_NUM_PROCESSES="2",
-            JAX_PROCESS_ID=str(index),
-        )
-        for index in range(2)
-    ]
+    place = dict(JAX_COORDINATOR_ADDRESS=f"127.0.0.1:{port}", JAX_NUM_PROCESSES="2", XLA_FLAGS=flags)
+    return [start(workdir, **place, JAX_PROCESS_ID=str(index)) for index in range(2)]
+
+
+def end_two(processes: list[subprocess.Popen], exit_code: int) -> list[str]:
+    """-> what each said, once both ended with this code."""
     said = [process.communicate(timeout=240)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], said
-    one, two = metrics(undisturbed[0]), metrics(tmp_path / "run")
+    assert [process.returncode for process in processes] == [exit_code] * 2, said
+    return said
+
+
+@pytest.fixture(scope="module")
+def two_processes(tmp_path_factory):
+    """A run of two processes that nobody touched."""
+    workdir = tmp_path_factory.mktemp("two_processes") / "run"
+    end_two(start_two(workdir), 0)
+    return workdir
+
+
+def test_two_processes_give_what_one_gives(undisturbed, two_processes):
+    """The same losses, the same exact evaluation, one set of files."""
+    one, two = metrics(undisturbed[0]), metrics(two_processes)
     assert [line["step"] for line in one] == [line["step"] for line in two]
     for name in ("train/loss", "val/loss", "val/accuracy"):
         values = [[line[name] for line in lines if name in line] for lines in (one, two)]
         np.testing.assert_allclose(values[1], values[0], atol=1e-5, err_msg=name)
+
+
+def test_two_processes_stop_together_when_one_is_told(two_processes, tmp_path):
+    """As a pod is preempted: SIGTERM reaches one process, first the second and then the first; both save one step."""
+    workdir, stopped = tmp_path / "run", 0
+    for told, awaited in ((1, 10), (0, 20)):
+        processes = start_two(workdir)
+        wait_for(workdir / "checkpoints" / f"{awaited}" / "commit_success.txt", processes[told])
+        processes[told].send_signal(signal.SIGTERM)
+        said = end_two(processes, 75)
+        assert f"going on from step {stopped}" in said[0] or not stopped
+        stopped = max(map(int, saved_steps(workdir)))
+        assert awaited <= stopped < NUM_STEPS
+        assert f"preemption notice: saved step {stopped} of {NUM_STEPS}" in said[0]
+    [resumed, _] = end_two(start_two(workdir), 0)
+    assert f"going on from step {stopped} of {NUM_STEPS}" in resumed
+    assert_same_run(workdir, two_processes)
 
 
 def test_a_run_whose_numbers_break_ends_with_a_reason(tmp_path):

@@ -1,5 +1,7 @@
 """Rows of ids: each as if it were alone, past a full cache too, in few programs."""
 
+import itertools
+
 import jax
 import numpy as np
 import pytest
@@ -71,13 +73,13 @@ def test_portions_change_nothing(model):
     whole = open_rows(model, prompts).advance(75)
     rows = open_rows(model, prompts)
     portions = [rows.advance(size) for size in (1, 2, 40, 0, 32)]
-    assert [sum(ids, []) for ids in zip(*portions, strict=True)] == whole
+    assert [[*itertools.chain(*ids)] for ids in zip(*portions, strict=True)] == whole
 
 
 def test_a_full_cache_keeps_the_newer_half(model):
     """Beside a loop without a cache, which runs the whole window through the model for each token."""
     full = jax.jit(
-        lambda tokens_BL: model(tokens_BL, positions_BL=np.arange(40)[None], segments_BL=np.ones_like(tokens_BL))
+        lambda tokens_BL: model(tokens_BL, positions_BL=np.arange(40)[None], segments_BL=np.ones((1, 40), int))
     )
     for prompt in prompts_of((37, 50)):
         window, expected = prompt[-40:], []

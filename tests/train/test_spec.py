@@ -60,6 +60,8 @@ def mistake(capsys, *arguments: str) -> str:
         ("--config.eval.val.split=test", r"eval.val.split: 'test' needs data.test_split, which is empty"),
         ("--config.eval.val.every=-1", r"eval.val.every: expected 0 or more, got -1"),
         ("--config.checkpoint.keep_last=0", r"checkpoint.keep_last: expected 1 or more, got 0"),
+        ("--config.sample.top_p=0.0", r"sample.top_p: expected a share above 0, up to 1 .*, got 0.0"),
+        ("--config.sample.temperature=-1.0", r"sample.temperature: expected a number of 0 \(greedy\) or more, got -1"),
         ("--wrokdir=x", r"wrokdir"),
         ("loose", r"expected flags such as --config=.*, got 'loose'"),
     ],

@@ -11,7 +11,7 @@ import fsspec
 import pytest
 from rich.console import Console
 
-from train.writer import Writer, cut_back, progress_line
+from train.writer import Writer, cut_back, has_samples, progress_line
 
 
 def terminal(width=100):
@@ -123,6 +123,29 @@ def test_without_a_checkpoint_the_metrics_begin_anew(tmp_path, resume_step):
     train(tmp_path, [1], resume_step=resume_step, loss=5.0)
     assert [line["step"] for line in lines(tmp_path)] == [1]
     assert lines(tmp_path)[0]["train/loss"] > 5
+
+
+def test_samples_of_a_step_stand_once(tmp_path):
+    """In a session that ends again at a step, or before it, and after a line that was broken off."""
+
+    def write(step: int, texts: list[str], *, resume_step: int) -> None:
+        with open_writer(tmp_path, resume_step=resume_step) as writer:
+            writer.write_samples(step, [{"step": step, "text": text} for text in texts])
+
+    path = tmp_path / "samples.jsonl"
+    write(10, ["a", "b"], resume_step=0)
+    write(20, ["c", "d"], resume_step=10)
+    assert has_samples(path, step=20, num_samples=2)
+    write(20, ["e", "f"], resume_step=20)
+    path.write_bytes(path.read_bytes()[:-3])
+    assert not has_samples(path, step=20, num_samples=2)
+    write(20, ["g", "h"], resume_step=20)
+    written = [tuple(json.loads(line).values()) for line in path.read_text().splitlines()]
+    assert written == [(10, "a"), (10, "b"), (20, "g"), (20, "h")]
+    with open_writer(tmp_path, resume_step=15):
+        assert not has_samples(path, step=20, num_samples=2), "later than the checkpoint"
+    assert has_samples(path, step=10, num_samples=2)
+    assert not has_samples(tmp_path / "none.jsonl", step=10, num_samples=2)
 
 
 @pytest.mark.parametrize("last_step", [2, 3])
