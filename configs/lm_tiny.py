@@ -30,7 +30,6 @@ def get_config(arg: str = "") -> ConfigDict:
             num_heads=4,
             num_kv_heads=4,
             mlp_size=344,
-            layer_loop="unroll",
         ),
         objective=dict(name="lm", z_loss=1e-4),
         train=dict(num_steps=500, batch_size=16),

@@ -31,6 +31,10 @@ class Placement(Protocol):
         """A stored weight as it lies when it is used."""
         ...
 
+    def spread(self, weight: Array, letters: str, x: Array) -> Array:
+        """A stored scale or bias as it is used on `x`, whose last axes are `letters`: broadcasts against it."""
+        ...
+
     def activation(self, x: Array, letters: str) -> Array:
         """States how an activation lies."""
         ...
@@ -41,12 +45,15 @@ class Placement(Protocol):
         ...
 
     def run_layers(self, layer_fn: LayerFn, carry: Any, stacked: Any, *, loop: str) -> tuple[Any, Any]:
-        """Runs `carry, out = layer_fn(carry, slice)` over the leading axis of `stacked`; the outs come back stacked."""
+        """Runs `carry, out = layer_fn(carry, slice)` over the leading axis of `stacked`; the outs come back stacked.
+
+        `loop` is "scan", "unroll", or "auto": what is faster on these devices.
+        """
         ...
 
 
 def loop_layers(layer_fn: LayerFn, carry: Any, stacked: Any, *, loop: str) -> tuple[Any, Any]:
-    """`loop` is "scan" (compiled once, for TPUs and depth) or "unroll" (faster on CPU)."""
+    """`loop` is "scan" (one layer's program, run again and again) or "unroll" (every layer's own)."""
     if loop == "scan":
         return jax.lax.scan(layer_fn, carry, stacked)
     outs = []
@@ -70,11 +77,14 @@ class OneDevice:
     def weight(self, weight, letters):
         return weight
 
+    def spread(self, weight, letters, x):
+        return jnp.expand_dims(weight, range(x.ndim - weight.ndim))
+
     def activation(self, x, letters):
         return x
 
     def run_layers(self, layer_fn, carry, stacked, *, loop):
-        return loop_layers(layer_fn, carry, stacked, loop=loop)
+        return loop_layers(layer_fn, carry, stacked, loop="scan" if loop == "auto" else loop)
 
 
 ONE_DEVICE = OneDevice()

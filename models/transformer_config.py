@@ -28,7 +28,7 @@ CHOICES = {
     "norm": ("layer", "rms"),
     "positions": ("learned", "rope"),
     "activation": tuple(ACTIVATIONS),
-    "layer_loop": ("scan", "unroll"),
+    "layer_loop": ("auto", "scan", "unroll"),
 }
 
 
@@ -60,7 +60,7 @@ class TransformerConfig:
     scale_embeddings: bool = False  # times model_size ** 0.5
     dropout: float = 0.0
     init_std: float = 0.02
-    layer_loop: str = "scan"
+    layer_loop: str = "auto"  # scan: compiles in no time; unroll: runs faster on CPUs; auto: what suits the devices
     vocab_size: int
     max_length: int
     param_dtype: str = "float32"

@@ -10,7 +10,6 @@ a round: ours to eager, and ours to the faster PyTorch.
 """
 
 import contextlib
-import itertools
 import json
 import pathlib
 import resource
@@ -76,7 +75,6 @@ def config(shape: Shape, cache: str) -> dict[str, Any]:
             positions="learned",
             activation="gelu",
             use_bias=False,
-            layer_loop="unroll",
         ),
         objective=dict(name="lm"),
         train=dict(num_steps=10**9, batch_size=shape.batch_size),
@@ -102,6 +100,10 @@ class Silent:
     def at(self, step):
         return ""
 
+    def before(self, step, running): ...
+
+    def after(self, step, report): ...
+
 
 def ours(shape: Shape) -> RunSteps:
     """The loop, continued from round to round."""
@@ -126,6 +128,7 @@ def ours(shape: Shape) -> RunSteps:
         clock=Clock(total_steps=10**9),
         checkpoints=silent,
         stop=silent,
+        profile=silent,
     )
     with jax.set_mesh(engine.mesh):
         state = engine.fresh_state()

@@ -21,6 +21,7 @@ from train.evaluate import Evaluator
 from train.guard import StopRequests
 from train.loop import Loop, Plan
 from train.parallel import attention as attentions
+from train.parallel import cpu
 from train.parallel import mesh as meshes
 from train.parallel.placement import MeshPlacement
 from train.profile import Profile
@@ -51,7 +52,13 @@ class Engine:
 
     @cached_property
     def placement(self) -> MeshPlacement:
-        return MeshPlacement(self.run.remat, self.attention.name)
+        form = cpu.CpuPlacement if cpu.suits(self.mesh) else MeshPlacement
+        return form(self.run.remat, self.attention.name)
+
+    @cached_property
+    def compiler_options(self) -> dict[str, Any]:
+        """What XLA is asked for, on these devices."""
+        return cpu.COMPILER_OPTIONS if self.mesh.devices.flat[0].platform == "cpu" else {}
 
     @cached_property
     def train_step(self):
@@ -66,12 +73,14 @@ class Engine:
             self.run.train.accumulation,
         )
         shardings = jax.tree.map(lambda leaf: leaf.sharding, self.abstract_state)
-        return jax.jit(step, donate_argnums=0, out_shardings=(shardings, None))
+        options = self.compiler_options
+        return jax.jit(step, donate_argnums=0, out_shardings=(shardings, None), compiler_options=options)
 
     @cached_property
     def eval_step(self):
         """Jitted: (params, batch, constants) -> Sums."""
-        return jax.jit(EvalStep(self.definition, self.run.objective, self.placement))
+        step = EvalStep(self.definition, self.run.objective, self.placement)
+        return jax.jit(step, compiler_options=self.compiler_options)
 
     def train_program(self) -> str:
         """The text of the compiled training step. To be called under `jax.set_mesh(engine.mesh)`, once it has run."""

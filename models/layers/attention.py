@@ -80,15 +80,23 @@ def soft_cap(x: Float[Array, "*shape"], cap: float) -> Float[Array, "*shape"]:
 
 
 def attend(q_BLKGH, k_BSKH, v_BSKH, *, scoring, window, segments_BL, offset_B):
-    """Attention that materialises its weights. See `Attend`."""
+    """Attention that materialises its weights. See `Attend`.
+
+    Heads stand before positions, so that a CPU multiplies whole matrices; the sum of a row's weights divides what they
+    have mixed, which is smaller than they are.
+    """
     shape = (q_BLKGH.shape[0], q_BLKGH.shape[1], k_BSKH.shape[1])
     mask_BLS = visible(shape, window=window, segments_BL=segments_BL, offset_B=offset_B)
-    q_BLKGH = q_BLKGH * scoring.scale
-    logits_BKGLS = jnp.einsum("BLKGH,BSKH->BKGLS", q_BLKGH, k_BSKH, preferred_element_type=scoring.dtype)
+    q_BKGLH = jnp.transpose(q_BLKGH * scoring.scale, (0, 2, 3, 1, 4))
+    k_BKSH, v_BKSH = (jnp.swapaxes(x, 1, 2) for x in (k_BSKH, v_BSKH))
+    logits_BKGLS = jnp.einsum("BKGLH,BKSH->BKGLS", q_BKGLH, k_BKSH, preferred_element_type=scoring.dtype)
     logits_BKGLS = soft_cap(logits_BKGLS, scoring.soft_cap)
     logits_BKGLS = jnp.where(mask_BLS[:, None, None], logits_BKGLS, jnp.finfo(scoring.dtype).min)
-    weights_BKGLS = jax.nn.softmax(logits_BKGLS, axis=-1).astype(v_BSKH.dtype)
-    return jnp.einsum("BKGLS,BSKH->BLKGH", weights_BKGLS, v_BSKH)
+    greatest_BKGL1 = jax.lax.stop_gradient(jnp.max(logits_BKGLS, axis=-1, keepdims=True))
+    weights_BKGLS = jnp.exp(logits_BKGLS - greatest_BKGL1)
+    total_BKGL1 = jnp.sum(weights_BKGLS, axis=-1, keepdims=True)
+    mixed_BKGLH = jnp.einsum("BKGLS,BKSH->BKGLH", weights_BKGLS.astype(v_BSKH.dtype), v_BKSH)
+    return jnp.transpose(mixed_BKGLH / total_BKGL1.astype(v_BSKH.dtype), (0, 3, 1, 2, 4))
 
 
 class KeyValues(NamedTuple):

@@ -59,5 +59,4 @@ class Linear(nnx.Module):
         y = placement.einsum(equation, x, self.kernel[...].astype(self.dtype))
         if self.bias is None:
             return y
-        bias = placement.weight(self.bias[...].astype(self.dtype), self.bias_letters)
-        return y + jnp.expand_dims(bias, range(y.ndim - bias.ndim))
+        return y + placement.spread(self.bias[...].astype(self.dtype), self.bias_letters, y)

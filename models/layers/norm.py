@@ -30,12 +30,7 @@ class Norm(nnx.Module):
         if self.kind == "layer":
             y = y - jnp.mean(y, axis=-1, keepdims=True)
         y = y * jax.lax.rsqrt(jnp.mean(jnp.square(y), axis=-1, keepdims=True) + self.epsilon)
-        y = y * self._along(y, self.scale, placement)
+        y = y * placement.spread(self.scale[...].astype(jnp.float32), self.letter, y)
         if self.bias is not None:
-            y = y + self._along(y, self.bias, placement)
+            y = y + placement.spread(self.bias[...].astype(jnp.float32), self.letter, y)
         return y.astype(x.dtype)
-
-    def _along(self, y: Array, weight, placement) -> Array:
-        """A vector with as many axes as `y`, in float32."""
-        vector = placement.weight(weight[...], self.letter).astype(jnp.float32)
-        return jnp.expand_dims(vector, range(y.ndim - 1))

@@ -54,6 +54,9 @@ class MeshPlacement:
     def weight(self, weight: jax.Array, letters: str) -> jax.Array:
         return jax.reshard(weight, rules.used(letters))
 
+    def spread(self, weight: jax.Array, letters: str, x: jax.Array) -> jax.Array:
+        return jnp.expand_dims(self.weight(weight, letters), range(x.ndim - weight.ndim))
+
     def activation(self, x: jax.Array, letters: str) -> jax.Array:
         return jax.reshard(x, rules.used(letters))
 
@@ -73,4 +76,4 @@ class MeshPlacement:
     def run_layers(self, layer_fn: LayerFn, carry: Any, stacked: Any, *, loop: str) -> tuple[Any, Any]:
         if self.remat.policy != "none":
             layer_fn = jax.checkpoint(layer_fn, policy=REMAT_POLICIES[self.remat.policy])
-        return loop_layers(layer_fn, carry, stacked, loop=loop)
+        return loop_layers(layer_fn, carry, stacked, loop="scan" if loop == "auto" else loop)

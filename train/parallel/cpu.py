@@ -1,0 +1,81 @@
+"""What runs faster on CPUs and is chosen for them alone: products and column sums of flat rows, unrolled layers, and
+Eigen's matmuls. LOG.md has what each is worth. M in names of arrays: the rows, all positions of a batch."""
+
+import math
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+from jaxtyping import Array, Float
+
+from models.placement import LayerFn
+from train.parallel import rules
+from train.parallel.placement import MeshPlacement
+
+# For XLA: no product goes to the library YNN, which is slower here than Eigen; the list of what may go there is empty.
+COMPILER_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
+
+
+def suits(mesh: Mesh) -> bool:
+    """Whether a mesh is one of CPUs that cuts no weight in use, so that any of its other axes may be merged."""
+    return mesh.devices.flat[0].platform == "cpu" and mesh.shape["tensor"] == 1
+
+
+class CpuPlacement(MeshPlacement):
+    """`MeshPlacement` for a mesh that `suits`."""
+
+    def einsum(self, equation: str, x: jax.Array, weight: jax.Array, *, dtype: Any = None) -> jax.Array:
+        """One product of two matrices: from products of three axes, XLA's backward pass makes transposed copies."""
+        inputs, _, output = equation.partition("->")
+        x_letters, letters = inputs.split(",")
+        rows = x_letters[: sum(letter not in letters for letter in x_letters)]
+        summed, made = x_letters.removeprefix(rows), output.removeprefix(rows)
+        if letters not in (summed + made, made + summed):
+            return super().einsum(equation, x, weight, dtype=dtype)
+        size = dict(zip(letters, weight.shape, strict=True))
+        groups = (summed, made) if letters == summed + made else (made, summed)
+        matrix = self.weight(weight, letters).reshape([math.prod(map(size.__getitem__, group)) for group in groups])
+        y = jax.lax.dot_general(
+            flat(x, num_axes=len(summed)),
+            matrix,
+            (((1,), (groups.index(summed),)), ((), ())),
+            preferred_element_type=dtype,
+            out_sharding=rules.used("BN"),
+        )
+        shape = (*x.shape[: len(rows)], *map(size.__getitem__, made))
+        return jax.lax.reshape(y, shape, out_sharding=rules.used(output))
+
+    def spread(self, weight: jax.Array, letters: str, x: jax.Array) -> jax.Array:
+        vector = self.weight(weight, letters).ravel()
+        rows_MN = spread_rows(vector, math.prod(x.shape) // vector.size)
+        return jax.lax.reshape(rows_MN, x.shape, out_sharding=jax.typeof(x).sharding)
+
+    def run_layers(self, layer_fn: LayerFn, carry: Any, stacked: Any, *, loop: str) -> tuple[Any, Any]:
+        return super().run_layers(layer_fn, carry, stacked, loop="unroll" if loop == "auto" else loop)
+
+
+def flat(x: Float[Array, "B *dims"], *, num_axes: int) -> Float[Array, "M N"]:
+    """The last `num_axes` axes merged into one, and all others into rows."""
+    size = math.prod(x.shape[x.ndim - num_axes :])
+    return jax.lax.reshape(x, (x.size // size, size), out_sharding=rules.used("BN"))
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def spread_rows(vector: Float[Array, "N"], num_rows: int) -> Float[Array, "M N"]:
+    """A vector in each of `num_rows` rows. The gradient is a sum over rows, which XLA takes in two slow passes; as a
+    product with ones it takes one."""
+    return jnp.broadcast_to(vector, (num_rows, vector.size), out_sharding=rules.used("BN"))
+
+
+def _spread_rows(vector, num_rows):
+    return spread_rows(vector, num_rows), None
+
+
+def _sum_rows(num_rows, _, grad_MN):
+    ones_M = jnp.ones(num_rows, grad_MN.dtype, out_sharding=rules.used("B"))
+    return (jnp.einsum("M,MN->N", ones_M, grad_MN, out_sharding=rules.used("N")),)
+
+
+spread_rows.defvjp(_spread_rows, _sum_rows)
