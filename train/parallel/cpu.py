@@ -36,7 +36,8 @@ class CpuPlacement(MeshPlacement):
             return super().einsum(equation, x, weight, dtype=dtype)
         size = dict(zip(letters, weight.shape, strict=True))
         groups = (summed, made) if letters == summed + made else (made, summed)
-        matrix = self.weight(weight, letters).reshape([math.prod(map(size.__getitem__, group)) for group in groups])
+        shape = [math.prod(map(size.__getitem__, group)) for group in groups]
+        matrix = jax.lax.reshape(self.weight(weight, letters), shape, out_sharding=rules.used("NN"))
         y = jax.lax.dot_general(
             flat(x, num_axes=len(summed)),
             matrix,
@@ -48,7 +49,7 @@ class CpuPlacement(MeshPlacement):
         return jax.lax.reshape(y, shape, out_sharding=rules.used(output))
 
     def spread(self, weight: jax.Array, letters: str, x: jax.Array) -> jax.Array:
-        vector = self.weight(weight, letters).ravel()
+        vector = jax.lax.reshape(self.weight(weight, letters), (weight.size,), out_sharding=rules.used("N"))
         rows_MN = spread_rows(vector, math.prod(x.shape) // vector.size)
         return jax.lax.reshape(rows_MN, x.shape, out_sharding=jax.typeof(x).sharding)
 
