@@ -297,6 +297,33 @@ def test_interrupted_while_preparing(monkeypatch, tmp_path, capsys):
     assert "run the same line again" in capsys.readouterr().err
 
 
+def test_a_profile_in_the_middle_and_none_after_a_resume(tmp_path):
+    """The evaluation falls among the steps that are traced, and none of its operations are counted."""
+    arguments = ("--config.log.profile=5:8", "--config.eval.val.every=6")
+    done = run(tmp_path / "run", "--config.train.num_steps=10", *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "steps 5 to 7 traced: " in done.stdout
+    operations = tmp_path / "run" / "profile" / "ops.json"
+    kept = json.loads(operations.read_text())
+    assert len(kept["operations"]) == 10
+    assert any("models/layers/" in each["source"] for each in kept["operations"])
+    assert 0.5 < kept["covered"] <= 1
+    first, second = metrics(tmp_path / "run")[0], next(m for m in metrics(tmp_path / "run") if m["step"] == 10)
+    assert second["train/profile_s"] > 0
+    assert first["train/model_flops_per_s"] == pytest.approx(
+        first["train/tokens_per_s"]
+        * json.loads((tmp_path / "run" / "config.json").read_text())["derived"]["train_flops_per_token"]
+    )
+    assert "train/mfu" not in first, "nobody knows the peak of a CPU"
+    page = (tmp_path / "run" / "report" / "index.html").read_text()
+    assert kept["operations"][0]["name"] in page
+    before = operations.read_bytes()
+    done = run(tmp_path / "run", "--config.train.num_steps=12", *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "traced" not in done.stdout
+    assert operations.read_bytes() == before
+
+
 def test_a_sample_of_a_finished_run(undisturbed):
     def sample(*arguments: str) -> str:
         arguments = ("scripts/sample.py", f"--workdir={undisturbed[0]}", "--num_tokens=20", *arguments)

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-# Dense bf16 FLOP/s of a whole chip, under the name that JAX gives its devices. A TPU's from "peak compute per chip" at
-# https://docs.cloud.google.com/tpu/docs/v4 and its neighbours v3, v5e, v5p, v6e and tpu7x; v2's is a quarter of a board's
-# 180 TFLOP/s. An NVIDIA GPU's, without sparsity, from https://www.nvidia.com/en-us/data-center/h100/ and its neighbours
-# a100, h200 and dgx-b200.
+# Dense bf16 FLOP/s of a whole chip, by the name that JAX gives its devices. A TPU's is the "peak compute per chip" at
+# https://docs.cloud.google.com/tpu/docs/v4 and its neighbours v3, v5e, v5p, v6e, tpu7x; v2's is a quarter of a board's
+# 180 TFLOP/s. An NVIDIA GPU's, without sparsity, stands at https://www.nvidia.com/en-us/data-center/h100/ and its
+# neighbours a100, h200, dgx-b200.
 PEAK_FLOPS_PER_S: Mapping[str, float] = {
     "TPU v2": 45e12,
     "TPU v3": 123e12,

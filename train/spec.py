@@ -91,7 +91,7 @@ class Evaluation:
 class Log:
     """Config section `log`: steps between lines of metrics, and the steps to profile.
 
-    `profile` "": none, "20": three steps from step 20 on, "20:25": the steps 20 to 24. The operations that cost most are
+    `profile` "": none, "20": three steps from step 20 on, "20:25": the steps 20 to 24. What costs most is
     printed, and the trace is kept in the workdir's profile/.
     """
 

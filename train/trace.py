@@ -1,7 +1,7 @@
 """Where a program's time goes: a trace of `jax.profiler`, operation by operation.
 
 How a trace lies is told in https://openxla.org/xprof/trace_viewer and in XLA's tsl/profiler/protobuf/xplane.proto. A
-device is a plane, "/device:TPU:0". A TPU's line "XLA Ops" has an event for each operation and its line "XLA Modules" one
+device is a plane, "/device:TPU:0". A TPU's line "XLA Ops" has an event for each operation, its line "XLA Modules" one
 for each run of a program; where there are no such lines, on CPUs and GPUs, events carry `hlo_op` and `hlo_module`.
 """
 

@@ -47,6 +47,23 @@ def test_fractions_and_throughput_leave_out_what_is_not_the_step(time):
     assert (got["train/eval_s"], got["train/checkpoint_s"], got["train/compile_s"]) == (7, 3, 50)
 
 
+def test_utilisation_is_of_the_peak_of_all_devices(time):
+    clock = Clock(total_steps=100, now=time, flops_per_token=6e9, peak_flops_per_s=4 * 918e12)
+    spend(clock, time, compile=50, data=2, profile=9)
+    time.passes(6)
+    got = clock.report(4, tokens=400_000)
+    assert got["train/model_flops_per_s"] == pytest.approx(400_000 / 8 * 6e9)
+    assert got["train/mfu"] == pytest.approx(400_000 / 8 * 6e9 / (4 * 918e12))
+
+
+def test_without_a_known_peak_there_is_no_utilisation(time):
+    clock = Clock(total_steps=100, now=time, flops_per_token=6e9)
+    time.passes(2)
+    got = clock.report(1, tokens=10)
+    assert got["train/model_flops_per_s"] == pytest.approx(10 / 2 * 6e9)
+    assert "train/mfu" not in got
+
+
 def test_each_report_opens_a_new_window(time):
     clock = Clock(total_steps=100, now=time)
     spend(clock, time, data=5, eval=5)

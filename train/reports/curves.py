@@ -8,7 +8,7 @@ from train.reports import numbers
 from train.reports.plots import Points, smooth
 from train.reports.workdir import Workdir
 
-NUM_COLOURS = 6  # page.css names them series-0 and so on
+NUM_COLOURS = 7  # page.css names them series-0 and so on
 MAX_BUCKETS = 500  # a curve of more than twice as many points is drawn by the extremes of so many buckets
 # Of training's metrics: what is no curve of its own.
 NO_CURVE = (
