@@ -62,7 +62,7 @@ parent.postMessage(JSON.stringify(seen), "*");
 </script>"""
 # A window is never narrower than 500 pixels; a frame may be. What the page says comes out as a message.
 FRAME = """<!doctype html><style>body {{ margin: 0 }} iframe {{ border: 0 }}</style>
-<script>addEventListener("message", (event) => {{ document.querySelector("#seen").textContent = event.data; }});</script>
+<script>addEventListener("message", ({{ data }}) => {{ document.querySelector("#seen").textContent = data; }});</script>
 <iframe src="{name}" width="{width}" height="{height}"></iframe><pre id="seen" hidden></pre>"""
 
 

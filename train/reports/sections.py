@@ -183,7 +183,7 @@ def sessions(record: Record) -> Markup | None:
         [*(in_words(session.get(key)) for key in shown), _started(startup_s(session))]
         for session in record.run.sessions
     ]
-    return table([*(key.replace("_", " ") for key in shown), "start-up"], rows)
+    return table([*(key.replace("_", " ") for key in shown), "start-up"], rows, wrap=(len(shown),))
 
 
 def events(record: Record) -> Markup:
@@ -236,7 +236,7 @@ def _fields(fields: Mapping[str, Any], came_from: Mapping[str, str]) -> Markup:
         ]
         bodies.append(element("tbody", *rows))
     head = [element("th", name, scope="col") for name in ("field", "value", *(["from"] if known else []))]
-    return element("div", element("table", element("thead", element("tr", *head)), *bodies), class_="scroll")
+    return element("div", element("table", element("thead", element("tr", *head)), *bodies), class_="scroll fields")
 
 
 def _field(path: str, value: Any, origin: str | None) -> Markup:
