@@ -117,7 +117,7 @@ def test_samples_data_sessions_operations_and_events_are_told(whole):
         "18.4 MiB",
         "fd22f19fe46e",
         "books/0017.txt",
-        "revision 81a8029, dirty true",
+        "revision 81a8029, difference a3c0, jax 0.10.2",
         "9.35 s: imports 3.1 s, data 5.25 s, state 1 s",
         "Skipped steps: 1",
         "changed since step 1000: optimizer.learning_rate: 0.002 -> 0.004",
@@ -275,11 +275,10 @@ NOT_FINITE = "2026-11-22 10:05:00+0000  step 990: the loss or its gradient is no
         (99, "", None, 0, "running"),
         (99, "", None, 30, "interrupted"),
         (99, STOPPED, None, 0, "stopped"),
-        (99, "", 75, 0, "stopped"),
+        (99, "", "SIGTERM", 30, "stopped"),
         (99, NOT_FINITE, None, 30, "failed"),
         (99, NOT_FINITE, None, 0, "running"),
-        (99, "", 3, 0, "failed"),
-        (99, "", 1, 0, "interrupted"),
+        (99, "", "NotFinite: 51 steps in a row", 0, "failed"),
     ],
 )
 def test_how_a_run_stands(tmp_path, num_lines, log, exits, minutes, expected):
@@ -477,3 +476,12 @@ def test_the_time_it_was_written_is_told(whole):
     folder, _ = whole
     now = datetime.datetime(2026, 11, 22, 12, 30, tzinfo=datetime.UTC)
     assert "Written 2026-11-22 12:30 UTC" in page.render(record.read(str(folder)), now=now)
+
+
+@pytest.mark.fast
+def test_the_last_session_says_how_long_a_run_is(tmp_path):
+    """Where a duration was given in tokens, the config has no number of steps."""
+    config = {"config": made_workdirs.CONFIG | {"train": {"num_tokens": 4_096_000}}, "derived": made_workdirs.DERIVED}
+    planned = [{"session": 1, "num_steps": 500}, {"session": 2, "num_steps": 4000}]
+    folder = made_workdirs.write(tmp_path / "run", config=config, sessions=planned)
+    assert record.read(str(folder)).num_steps == 4000

@@ -47,9 +47,9 @@ class Record:
 
     @property
     def num_steps(self) -> int:
-        """Of the whole run; 0 where the config does not say."""
-        planned = self.run.derived.get("num_steps") or section(self.run.config, "train").get("num_steps")
-        return int(planned or 0)
+        """Of the whole run, as its last session planned it; 0 where nothing says so."""
+        last = self.run.sessions[-1] if self.run.sessions else {}
+        return int(last.get("num_steps") or section(self.run.config, "train").get("num_steps") or 0)
 
     @property
     def last_step(self) -> int:
@@ -160,13 +160,15 @@ def state(record: Record, *, now: datetime.datetime) -> State:
     if planned and last >= planned:
         return State("finished", f"all {planned:,} steps")
     quiet_s = (now - record.written).total_seconds()
-    exit_code = record.run.sessions[-1].get("exit") if record.run.sessions else None
+    ended = str(record.run.sessions[-1].get("exit") or "") if record.run.sessions else ""
     last_words = record.log[-1].text if record.log else ""
-    if exit_code == 75 or SAVED.match(last_words):
+    if ": " in ended:  # the name of an exception, and what it says
+        return State("failed", f"{ended.removeprefix('NotFinite: ')}; {of}")
+    if ended or SAVED.match(last_words):
         return State("stopped", f"on request, saved at {of}")
-    if exit_code == 3 or ("not finite; skipped" in last_words and quiet_s > QUIET_S):
-        return State("failed", f"too many steps in a row were not finite; {of}")
-    if exit_code is None and quiet_s <= max(QUIET_S, 5 * _line_s(record)):
+    if "not finite; skipped" in last_words and quiet_s > QUIET_S:
+        return State("failed", f"the last steps were not finite; {of}")
+    if quiet_s <= max(QUIET_S, 5 * _line_s(record)):
         return State("running", of)
     return State("interrupted", f"no word since {record.written:%Y-%m-%d %H:%M} UTC; {of}; the same line goes on")
 

@@ -26,7 +26,9 @@ def samples(record: Record) -> Markup | None:
 def _sample(sample: Mapping[str, Any]) -> Markup:
     known = ("prompt", "text", "step")
     told = [f"step {sample['step']:,}"] if isinstance(sample.get("step"), int) else []
-    told += [f"{key.replace('_', ' ')} {numbers.plain(value)}" for key, value in sample.items() if key not in known]
+    told += [
+        f"{key.replace('_', ' ')} {numbers.plain(value)}" for key, value in sample.items() if key not in known and value
+    ]
     prompt, text = str(sample.get("prompt", "")), str(sample.get("text", ""))
     shown = [element("mark", prompt), text.removeprefix(prompt)] if prompt.strip() else [text]
     return element("div", element("p", ", ".join(told), class_="soft"), element("pre", *shown), class_="sample")
@@ -183,7 +185,8 @@ def sessions(record: Record) -> Markup | None:
         [*(in_words(session.get(key)) for key in shown), _started(startup_s(session))]
         for session in record.run.sessions
     ]
-    return table([*(key.replace("_", " ") for key in shown), "start-up"], rows, wrap=(len(shown),))
+    long = [i for i, key in enumerate(shown) if isinstance(record.run.sessions[-1].get(key), Mapping | list)]
+    return table([*(key.replace("_", " ") for key in shown), "start-up"], rows, wrap=(*long, len(shown)))
 
 
 def events(record: Record) -> Markup:
