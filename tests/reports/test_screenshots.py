@@ -104,7 +104,7 @@ def look(tmp_path_factory):
             ],
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=True,
         )
         assert ":CONSOLE" not in done.stderr, done.stderr
