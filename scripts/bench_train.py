@@ -10,6 +10,7 @@ a round: ours to eager, and ours to the faster PyTorch.
 """
 
 import contextlib
+import itertools
 import json
 import pathlib
 import resource
