@@ -18,9 +18,10 @@ from etils import epath
 from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
 
-from train import trees
+from train import durations, trees
 from train.damage import Damaged, read
 from train.digest import check_fit, digests, seal, unseal
+from train.durations import Every
 
 FORMAT = 1
 MARKER, RECORD = "commit_success.txt", "_CHECKPOINT_METADATA"
@@ -29,18 +30,17 @@ LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checkpoint:
-    """The config section `checkpoint`. Raises ValueError of one line."""
+class Checkpoint(Every):
+    """The config section `checkpoint`; without a cadence only the last step is saved. Raises ValueError of one line."""
 
-    every: int = 0  # steps between saves; 0: only at the end (the loop always saves the last step)
     keep_last: int = 1  # how many of the newest to keep
     keep_best: int = 0  # how many of the best to keep as well; a step may be both
     best_metric: str = "val/loss"
     best_mode: str = "min"  # or "max"
 
     def __post_init__(self):
+        durations.check(self, "checkpoint")
         for name, fine, expected, instead in (
-            ("every", self.every >= 0, "0 or more", 0),
             ("keep_last", self.keep_last >= 1, "1 or more", 1),
             ("keep_best", self.keep_best >= 0, "0 or more", 0),
             (

@@ -11,6 +11,7 @@ The loop's seconds belong to named parts:
 What is in no part is the step itself.
 """
 
+import datetime
 import resource
 import sys
 import time
@@ -19,6 +20,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 ALWAYS_SHOWN = ("eval", "checkpoint")  # their columns stand in every report, 0.0 where nothing happened
+
+
+def utc_now() -> str:
+    """The time of day in UTC, to the second: 2025-01-31T12:00:00Z."""
+    return f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 class Clock:

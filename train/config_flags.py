@@ -1,24 +1,38 @@
 """The command line: `--config=configs/lm_tiny.py:tiny --config.train.num_steps=100 --workdir=runs/a`.
 
 ml_collections parses the overrides. Around it: the `config.json` of a run is a config too, every default is written out
-first so that any field can be overridden, and each mistake is one line.
+first so that any field can be overridden, where each value comes from is kept, and each mistake is one line.
 """
 
+import contextlib
+import dataclasses
 import importlib.util
 import json
 import pathlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from train import fields, spec
+from train import durations, fields, spec
+from train.provenance import ARGUMENT, COMMAND_LINE, DEFAULT, FILE
 
 
 class UsageError(ValueError):
     """A mistake of the user's: one line, exit code 2."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Command:
+    """What a command line says."""
+
+    config: dict[str, Any]  # whole: every default is written out
+    flags: dict[str, Any]
+    origins: dict[str, str]  # where the value of each field, by its dotted path, comes from
+    overrides: dict[str, Any]  # those given as --config.section.field=value, by their dotted paths
+    notes: list[str]  # what a person should be told of how the config came about
 
 
 def load(path: str) -> dict[str, Any]:
@@ -27,11 +41,28 @@ def load(path: str) -> dict[str, Any]:
     Raises:
       UsageError: there is no such file, or it holds no config.
     """
+    return _load(path)[0]
+
+
+def _load(path: str) -> tuple[dict[str, Any], set[str]]:
+    """-> (the config, the dotted paths of the values that its argument decided)."""
     file, _, argument = path.partition(":")
     if not pathlib.Path(file).is_file():
         raise UsageError(f"--config: expected a file, got {file!r}; configs/ has {known_configs()}")
     if file.endswith(".json"):
-        return _load_json(file)
+        return _load_json(file), set()
+    get_config = _get_config(file)
+    config = get_config(argument).to_dict()
+    if not argument:
+        return config, set()
+    try:
+        before, now = fields.flat(get_config("").to_dict()), fields.flat(config)
+    except ValueError:  # it cannot be without an argument
+        return config, set()
+    return config, {name for name in now if name not in before or before[name] != now[name]}
+
+
+def _get_config(file: str) -> Callable[[str], ConfigDict]:
     module_spec = importlib.util.spec_from_file_location("config", file)
     if module_spec is None or module_spec.loader is None:
         raise UsageError(f"--config: expected a .py or .json file, got {file!r}")
@@ -45,7 +76,7 @@ def load(path: str) -> dict[str, Any]:
         raise UsageError(
             f'--config: expected a file with get_config(arg=""), got {file!r} without; see configs/lm_tiny.py'
         )
-    return module.get_config(argument).to_dict()
+    return module.get_config
 
 
 def _load_json(file: str) -> dict[str, Any]:
@@ -62,44 +93,116 @@ def known_configs() -> str:
     return ", ".join(sorted(f"configs/{file.name}" for file in folder.glob("*.py") if file.stem != "common"))
 
 
-def parse(argv: Sequence[str], **defaults: str) -> tuple[dict[str, Any], dict[str, str]]:
+def parse(argv: Sequence[str], **defaults: str | bool) -> tuple[dict[str, Any], dict[str, Any]]:
     """-> (the whole config, the values of the flags named in `defaults`), from arguments without the program's name.
 
     Raises:
       UsageError: an unknown flag or field, or a value of another type.
     """
+    found = command(argv, **defaults)
+    return found.config, found.flags
+
+
+def command(argv: Sequence[str], **defaults: str | bool) -> Command:
+    """As `parse`, and raises as it does; with where each value comes from."""
+    overrides = [argument for argument in argv if argument.lstrip("-").startswith("config.")]
+    values = _flags([argument for argument in argv if argument not in overrides], defaults)
+    file, argued = _load(values["config"])
+    full, notes = spec.complete(file), list[str]()
+    origins = _origins(full, file, argued=argued, is_json=values["config"].endswith(".json"))
+    config = override(_settle(full, argued, origins, notes), overrides)
+    given = {_path_of(argument) for argument in overrides} & origins.keys()
+    origins |= dict.fromkeys(given, COMMAND_LINE)
+    config = _settle(config, given, origins, notes)
+    now = fields.flat(config)
+    return Command(
+        config=config,
+        flags={name: values[name] for name in defaults},
+        origins=origins,
+        overrides={path: now[path] for path in sorted(given)},
+        notes=notes,
+    )
+
+
+def _flags(argv: Sequence[str], defaults: Mapping[str, str | bool]) -> dict[str, Any]:
+    """The values of --config and of the flags named in `defaults`."""
     values = flags.FlagValues()
     flags.DEFINE_string("config", None, "the experiment: file.py, file.py:argument, or config.json", flag_values=values)
     for name, default in defaults.items():
-        flags.DEFINE_string(name, default, name, flag_values=values)
-    overrides = [argument for argument in argv if argument.lstrip("-").startswith("config.")]
-    others = [argument for argument in argv if argument not in overrides]
+        if isinstance(default, bool):
+            flags.DEFINE_boolean(name, default, name, flag_values=values)
+        else:
+            flags.DEFINE_string(name, default, name, flag_values=values)
     try:
-        rest = values(["meshwright", *others])[1:]
+        rest = values(["meshwright", *argv])[1:]
     except flags.Error as error:
         raise UsageError(f"{error}; known flags: --config, --config.section.field, --{', --'.join(defaults)}") from None
     if rest:
         raise UsageError(f"expected flags such as --config=configs/lm_tiny.py, got {rest[0]!r}")
     if values.config is None:
         raise UsageError(f"--config: expected a file, got none; configs/ has {known_configs()}")
-    config = override(spec.complete(load(values.config)), overrides)
-    return config, {name: getattr(values, name) for name in defaults}
+    return values.flag_values_dict()
+
+
+def _origins(
+    full: Mapping[str, Any], file: Mapping[str, Any], *, argued: Collection[str], is_json: bool
+) -> dict[str, str]:
+    """Where each value comes from but for the command line. A config.json has every value: those that are as they
+    would be without it are defaults."""
+    chosen, plain = fields.flat(file), fields.flat(spec.defaults(file)) if is_json else {}
+
+    def origin(path: str) -> str:
+        if path in argued:
+            return ARGUMENT
+        is_default = path not in chosen or (path in plain and json.dumps(plain[path]) == json.dumps(chosen[path]))
+        return DEFAULT if is_default else FILE
+
+    return {path: origin(path) for path in fields.flat(full)}
+
+
+def _settle(
+    config: Mapping[str, Any], chosen: Collection[str], origins: dict[str, str], notes: list[str]
+) -> dict[str, Any]:
+    """The config where durations of a later origin stand alone; adds to `origins` and `notes` what gave way."""
+    before = fields.flat(config)
+    settled, places = durations.give_way(config, chosen=chosen)
+    for loser, winner in places.items():
+        if origins[loser] != DEFAULT:
+            now, past = f"{winner}={before[winner]} ({origins[winner]})", f"{loser}={before[loser]} ({origins[loser]})"
+            notes.append(f"{now} takes the place of {past}")
+        origins[loser] = origins[winner]
+    return settled
 
 
 def override(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """The config with `--config.a.b=value` arguments applied, each in the type that stands there."""
     for argument in overrides:
-        check_path(config, argument.lstrip("-").partition("=")[0].removeprefix("config."))
+        check_path(config, _path_of(argument))
     values = flags.FlagValues()
     holder = ConfigDict(config)
-    config_flags.DEFINE_config_dict("config", holder, flag_values=values, sys_argv=["meshwright", *overrides])
+    arguments = ["meshwright", *(_whole(argument, config) for argument in overrides)]
+    config_flags.DEFINE_config_dict("config", holder, flag_values=values, sys_argv=arguments)
     try:
-        rest = values(["meshwright", *overrides])[1:]
+        rest = values(arguments)[1:]
     except (flags.Error, TypeError, ValueError) as error:
         raise UsageError(str(error).replace("flag --config.", "").replace("\n", " ")) from None
     if rest:
         raise UsageError(f"expected --config.section.field=value, got {rest[0]!r}")
     return values.config.to_dict()
+
+
+def _path_of(argument: str) -> str:
+    return argument.lstrip("-").partition("=")[0].removeprefix("config.")
+
+
+def _whole(argument: str, config: Mapping[str, Any]) -> str:
+    """The argument with 1000000 where 1e6 stands for an int."""
+    flag, _, text = argument.partition("=")
+    if type(fields.flat(config).get(_path_of(argument))) is int:
+        with contextlib.suppress(ValueError):
+            if (number := float(text)).is_integer() and "e" in text.lower():
+                return f"{flag}={int(number)}"
+    return argument
 
 
 def check_path(config: Mapping[str, Any], path: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 
+from train.durations import Cadence
 from train.objectives.objective import Objective, Sums
 from train.state import State
 from train.step import Batch
@@ -16,7 +17,8 @@ from train.step import Batch
 class Evaluator:
     """One named evaluation. Called with parameters, it returns its metrics by name."""
 
-    every: int  # steps; 0: at the last step alone
+    cadence: Cadence
+    split: str
     eval_step: Callable[[State, Batch, Any], Sums]
     batches: Callable[[], Iterable[Batch]]  # one pass; rows of weight zero count nothing
     objective: Objective

@@ -14,7 +14,7 @@ from input_pipeline.documents import Source
 from input_pipeline.packing import Rows
 from input_pipeline.progress import Progress
 from input_pipeline.tokenizer import Tokenizer
-from train import initialize, optimizer, spec, state
+from train import durations, initialize, optimizer, spec, state
 from train.checkpoint import Checkpoints
 from train.clock import Clock
 from train.evaluate import Evaluator
@@ -28,6 +28,8 @@ from train.profile import Profile
 from train.state import Definition, State
 from train.step import EvalStep, Step
 from train.writer import Writer
+
+ASSUMED_EPOCH_EXAMPLES = 1_000_000  # where there is no data to count
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,8 +99,12 @@ class Engine:
         return initialize.fresh(self.definition, self.optimizer, self.abstract_state, self.run.seed)
 
 
-def engine(run: spec.Run, devices: Sequence[jax.Device]) -> Engine:
-    """The engine of a run on these devices.
+def engine(run: spec.Run, devices: Sequence[jax.Device], *, epoch_examples: int = ASSUMED_EPOCH_EXAMPLES) -> Engine:
+    """The engine of a run on these devices. Its run has its durations in steps, but for cadences.
+
+    Args:
+      epoch_examples: rows of the training split. Nothing depends on it but durations in epochs, and nothing that is
+        compiled but the schedule's constants: without data one may assume any.
 
     Raises:
       ValueError: the mesh does not fit the devices, or the batch, the model or its attention does not fit the mesh.
@@ -111,7 +117,8 @@ def engine(run: spec.Run, devices: Sequence[jax.Device]) -> Engine:
         head_size=run.model.head_size,
         softmax_dtype=run.precision.softmax,
     )
-    built = Engine(run, meshes.make(devices, run.mesh), attention)
+    in_steps = durations.in_steps(run, run.pace(epoch_examples))
+    built = Engine(in_steps, meshes.make(devices, run.mesh), attention)
     built.definition.shardings(built.mesh)
     return built
 
@@ -122,6 +129,11 @@ class Feed:
 
     tokenizer: Tokenizer
     rows: dict[str, Rows]
+
+    @property
+    def epoch_examples(self) -> int:
+        """Rows of the training split: so many examples are an epoch."""
+        return len(self.rows["train"])
 
     def bytes_per_token(self, split: str) -> float:
         """Bytes of source text for each predicted token."""
@@ -206,17 +218,19 @@ def loop(
     """The loop of a run: everything that it needs, put together."""
     run = engine.run
     constants: dict[str, Any] = {}  # the frozen inputs of an objective; a language model has none
+    pace = run.pace(feed.epoch_examples)
     plan = Plan(
         num_steps=run.train.num_steps,
         batch_size=run.train.batch_size,
         tokens_per_step=run.train.batch_size * run.data.seq_len,
-        log_every=run.log.every,
-        checkpoint_every=run.checkpoint.every,
+        log=pace.cadence(run.log),
+        checkpoint=pace.cadence(run.checkpoint),
         max_skipped=run.guard.max_skipped,
     )
     evaluators = {
         name: Evaluator(
-            every=evaluation.every,
+            cadence=pace.cadence(evaluation),
+            split=evaluation.split,
             eval_step=engine.eval_step,
             batches=partial(feed.eval_batches, engine, evaluation),
             objective=run.objective,

@@ -46,6 +46,14 @@ def build(cls: type, section: Mapping[str, Any], *, path: str, derived: Mapping[
     return cls(**values, **derived)
 
 
+def flat(section: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """The values of a section and of those in it, by their dotted paths."""
+    values: dict[str, Any] = {}
+    for name, value in section.items():
+        values |= flat(value, f"{path}{name}.") if isinstance(value, Mapping) else {path + name: value}
+    return values
+
+
 def check_section(value: Any, *, path: str) -> None:
     if not isinstance(value, Mapping):
         raise ValueError(f"{path}: expected a section with fields, got {value!r}")
@@ -77,6 +85,8 @@ def convert(value: Any, hint: Any, *, path: str) -> Any:
         return tuple(convert(item, args[0], path=path) for item in items if item != "")
     if hint is float and type(value) is int:
         return float(value)
+    if hint is int and type(value) is float and value.is_integer():
+        return int(value)  # 1e6
     if type(value) is not hint:
         raise ValueError(f"{path}: expected {ARTICLES[hint]}, got {type(value).__name__} {value!r}")
     return value

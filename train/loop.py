@@ -8,9 +8,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from train.cadence import due
 from train.checkpoint import Checkpoints
 from train.clock import Clock
+from train.durations import Cadence
 from train.evaluate import Evaluator
 from train.guard import StopRequests
 from train.profile import Profile
@@ -25,13 +25,13 @@ class NotFinite(RuntimeError):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How long, how much, and when: durations in finished steps."""
+    """How long, how much, and when."""
 
     num_steps: int
     batch_size: int  # global, in rows
     tokens_per_step: int
-    log_every: int
-    checkpoint_every: int
+    log: Cadence
+    checkpoint: Cadence
     max_skipped: int  # steps in a row
 
 
@@ -90,14 +90,14 @@ class Loop:
         return state, ""
 
     def _pauses_after(self, step: int) -> bool:
-        cadences = [self.plan.checkpoint_every, *(evaluator.every for evaluator in self.evaluators.values())]
-        return any(due(step, every=every, last=self.plan.num_steps) for every in cadences)
+        cadences = [self.plan.checkpoint, *(evaluator.cadence for evaluator in self.evaluators.values())]
+        return any(cadence.due(step, last=self.plan.num_steps) for cadence in cadences)
 
     def _tell(self, step: int, report: Report) -> None:
         """Waits for a step's numbers, counts it if it was skipped, and writes its line if one is due."""
         report = jax.device_get(report)
         self._watch(step, report)
-        if due(step, every=self.plan.log_every, last=self.plan.num_steps):
+        if self.plan.log.due(step, last=self.plan.num_steps):
             tokens = self.plan.tokens_per_step * (step - self._told_step)
             self._told_step = step
             totals, counts = report.sums
@@ -122,13 +122,15 @@ class Loop:
     def _pause(self, step: int, state: State, examples: int, request: str) -> None:
         """Evaluations, then the checkpoint: what was measured is durable before the state that it describes."""
         metrics: dict[str, float] = {}
+        due = {name: one for name, one in self.evaluators.items() if one.cadence.due(step, last=self.plan.num_steps)}
+        if any(evaluator.split == "test" for evaluator in due.values()):
+            self.writer.record(test_read_step=step)  # before it is read: a kill between the two hides nothing
         with self.clock.part("eval"):
-            for name, evaluator in self.evaluators.items():
-                if due(step, every=evaluator.every, last=self.plan.num_steps):
-                    metrics |= {f"{name}/{key}": value for key, value in evaluator(state["params"]).items()}
+            for name, evaluator in due.items():
+                metrics |= {f"{name}/{key}": value for key, value in evaluator(state["params"]).items()}
         if metrics:
             self.writer.write(step, metrics)
-        if request or due(step, every=self.plan.checkpoint_every, last=self.plan.num_steps):
+        if request or self.plan.checkpoint.due(step, last=self.plan.num_steps):
             self.writer.flush()
             with self.clock.part("checkpoint"):
                 self.checkpoints.save(

@@ -6,22 +6,29 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from train import durations
+
 Shape = Callable[[Int[Array, ""]], Float[Array, ""]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """Config section `optimizer.schedule`. `final` is the share of the peak rate that is left at the last step."""
+    """Config section `optimizer.schedule`. `final` is the share of the peak rate that is left at the last step.
+
+    Warmup is given in one of four units; `shape` wants it in steps (`durations.in_steps`).
+    """
 
     name: str = "cosine"
     warmup_steps: int = 0
+    warmup_tokens: int = 0
+    warmup_examples: int = 0
+    warmup_epochs: float = 0.0
     final: float = 0.0
 
     def __post_init__(self):
         if self.name not in SCHEDULES:
             raise ValueError(f"optimizer.schedule.name: expected one of {', '.join(SCHEDULES)}, got {self.name!r}")
-        if self.warmup_steps < 0:
-            raise ValueError(f"optimizer.schedule.warmup_steps: expected 0 or more, got {self.warmup_steps}")
+        durations.check(self, "optimizer.schedule")
         if not 0 <= self.final <= 1:
             raise ValueError(f"optimizer.schedule.final: expected a share from 0 to 1, got {self.final}")
 

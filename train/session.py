@@ -9,7 +9,8 @@ import json
 import os
 import pathlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import jax
@@ -17,17 +18,29 @@ from etils import epath
 from rich.console import Console
 
 from input_pipeline import tokenizer
-from models import count
-from train import allocator, chips, config_flags, experiment, hosts, inference, optimizer, spec, state
+from train import (
+    allocator,
+    chips,
+    config_flags,
+    experiment,
+    history,
+    hosts,
+    inference,
+    optimizer,
+    overview,
+    spec,
+    state,
+)
 from train.checkpoint import Checkpoints, Restored
 from train.clock import Clock
+from train.damage import Damaged
 from train.experiment import Feed
 from train.guard import STOPPED, stop_requests
 from train.inference import Author, Request
 from train.loop import NotFinite
-from train.parallel import rules
 from train.profile import Profile
-from train.reports import page, plots
+from train.reports import differences, page, plots
+from train.reports.workdir import read_sessions
 from train.writer import Writer, has_samples
 
 NOT_FINITE = 3
@@ -41,6 +54,8 @@ def main(argv: Sequence[str]) -> int:
     try:
         try:
             session = Session(console, argv)
+            if session.command.flags["print_config"]:
+                return session.print_config()
         except ValueError as error:
             return _refuse(error, WRONG_USE)
         with session.checkpoints:
@@ -89,28 +104,35 @@ class Session:
 
     def __init__(self, console: Console, argv: Sequence[str]):
         self.console = console
-        self.config, flags = config_flags.parse(argv, workdir="")
-        if not flags["workdir"]:
+        self.command = config_flags.command(argv, workdir="", print_config=False)
+        self.config = self.command.config
+        if not self.command.flags["workdir"] and not self.command.flags["print_config"]:
             raise ValueError("--workdir: expected a folder for this run, got none; write --workdir=runs/a")
-        self.workdir = epath.Path(flags["workdir"])
-        self.run = spec.read(self.config)
+        self.workdir = epath.Path(self.command.flags["workdir"])
+        run = spec.read(self.config)
         allocator.keep_freed_pages()
         hosts.join()
         use_compilation_cache()
-        self.engine = experiment.engine(self.run, jax.devices())
+        self.engine = experiment.engine(run, jax.devices())
+        self.run = run if run.lengths_in_epochs else self.engine.run  # the others wait for the data
         self.checkpoints = Checkpoints(self.workdir / "checkpoints", self.run.checkpoint, warn=self._warn)
 
     def prepare(self) -> Start | None:
         """The data and the newest good checkpoint; None where the run is finished. Writes nothing to the workdir.
 
         Raises:
-          ValueError: files that match nothing, a model or data that is not the checkpoint's.
+          ValueError: files that match nothing, a model or data that is not the checkpoint's, a test split that was
+            read at another end.
         """
-        last = max(self.checkpoints.steps(), default=0)
-        if last >= self.run.train.num_steps:
-            self._tell(f"finished already: step {last} of {self.run.train.num_steps}")
+        feed = None
+        if self.run.lengths_in_epochs:
+            feed = self._feed()
+            self.engine = experiment.engine(self.run, jax.devices(), epoch_examples=feed.epoch_examples)
+            self.run = self.engine.run
+        if self._is_finished():
             return None
-        feed = self._feed()
+        history.check_test_split(self.run, read_sessions(self.workdir))
+        feed = feed or self._feed()
         restored = self.checkpoints.restore_newest_good(self.engine.abstract_state)
         if restored:
             self._check_data(restored, feed)
@@ -118,7 +140,7 @@ class Session:
 
     def train(self, start: Start) -> int:
         """-> the exit code."""
-        with self._writer(start.step) as writer:
+        with self._writer(start.step) as writer, self._recorded(writer, start.step):
             self._describe(start.feed, writer)
             if start.restored:
                 self._describe_resume(start.restored, writer)
@@ -136,6 +158,7 @@ class Session:
                 )
                 final, request = loop(self._state(start.restored), start=start.step, examples=start.examples)
                 self.checkpoints.wait()
+            writer.record(end_step=int(final["step"]), exit=request or "done")
             if request:
                 at = f"step {int(final['step'])} of {self.run.train.num_steps}"
                 writer.say(f"{request}: saved {at}; run the same line again to go on")
@@ -154,14 +177,31 @@ class Session:
                 self._write_samples(author, writer)
         return self.report()
 
+    def print_config(self) -> int:
+        """Says what would run. -> the exit code 0."""
+        self._tell(overview.config(self.command, overview.derived(self.run, self.engine)))
+        return 0
+
     def report(self) -> int:
         """Draws the loss curve, writes the page, and says where everything lies. -> the exit code 0."""
         if jax.process_index() == 0 and pathlib.Path(self.workdir, "metrics.jsonl").exists():
             self._tell(f"loss curve: {plots.loss_curve(pathlib.Path(self.workdir))}")
             self._tell(f"report: {page.write(pathlib.Path(self.workdir))}")
-        for name in ("config.json", "metrics.jsonl", "checkpoints", "run.log"):
+        for name in ("config.json", "metrics.jsonl", "sessions.jsonl", "checkpoints", "run.log"):
             self._tell(f"{name}: {self.workdir / name}")
         return 0
+
+    def _is_finished(self) -> bool:
+        """Whether the last step is saved. Its record and files are looked at, its arrays are not."""
+        last, num_steps = max(self.checkpoints.steps(), default=0), self.run.train.num_steps
+        if last < num_steps:
+            return False
+        try:
+            self.checkpoints.read_metadata(last)
+        except Damaged:
+            return False  # what restores sets it aside
+        self._tell(f"finished already: step {last} of {num_steps}")
+        return True
 
     def _tell(self, text: str) -> None:
         if jax.process_index() == 0:
@@ -179,18 +219,19 @@ class Session:
             console=self.console,
         )
 
+    def _recorded(self, writer: Writer, start: int) -> AbstractContextManager[None]:
+        devices = self.engine.mesh.devices.flatten().tolist()
+        return history.recorded(writer, self.run, start_step=start, devices=devices, overrides=self.command.overrides)
+
     def _clock(self, start: int) -> Clock:
         device_stats = jax.local_devices()[0].memory_stats
         return Clock(
             total_steps=self.run.train.num_steps,
             step=start,
             device_stats=device_stats,
-            flops_per_token=self._flops_per_token(),
+            flops_per_token=overview.flops_per_token(self.run),
             peak_flops_per_s=chips.peak_flops_per_s(self.engine.mesh.devices.flatten().tolist()),
         )
-
-    def _flops_per_token(self) -> int:
-        return count.train_flops(self.run.model, seq_len=self.run.data.seq_len)
 
     def _profile(self, writer: Writer, clock: Clock) -> Profile:
         """Process 0 traces its devices, the others none; a run that ends sooner is traced to its end."""
@@ -213,26 +254,15 @@ class Session:
             return experiment.feed(self.run, progress=progress)
 
     def _describe(self, feed: Feed, writer: Writer) -> None:
-        """Writes config.json; prints the model, where each leaf lies, and the data."""
-        from clu import parameter_overview
-
-        derived = self.run.derive(len(self.engine.mesh.devices.flat)) | feed.facts()
-        derived["num_params"] = count.num_params(self.run.model)
-        derived["train_flops_per_token"] = self._flops_per_token()
+        """Writes config.json; says what the run is."""
+        derived = overview.derived(self.run, self.engine, feed)
         if jax.process_index() == 0:
             self.workdir.mkdir(parents=True, exist_ok=True)
-            text = json.dumps({"config": self.config, "derived": derived}, indent=2)
-            (self.workdir / "config.json").write_text(text + "\n")
+            kept = {"config": self.config, "derived": derived, "provenance": self.command.origins}
+            (self.workdir / "config.json").write_text(json.dumps(kept, indent=2) + "\n")
             tokenizer.save(feed.tokenizer, self.workdir)
-        writer.say(parameter_overview.get_parameter_overview(self.engine.definition.shapes, include_stats=False))
-        writer.say(rules.table(self.engine.abstract_state))
-        mesh = " x ".join(f"{axis}={size}" for axis, size in self.engine.mesh.shape.items())
-        writer.say(f"mesh {mesh}; state {state.num_bytes(self.engine.abstract_state):,} bytes over all devices")
-        writer.say(f"attention: {self.engine.attention.name}, {self.engine.attention.reason}")
-        for name, rows in feed.rows.items():
-            writer.say(
-                f"{name}: {len(rows):,} rows of {rows.seq_len}, {rows.num_tokens:,} tokens, {rows.num_bytes:,} bytes"
-            )
+        for text in (overview.config(self.command, derived), *overview.parts(self.engine, feed)):
+            writer.say(text)
 
     def _check_data(self, restored: Restored, feed: Feed) -> None:
         """Raises a ValueError unless the training data is what the run began with."""
@@ -246,8 +276,8 @@ class Session:
     def _describe_resume(self, restored: Restored, writer: Writer) -> None:
         """Says where the run goes on, and what differs in its config."""
         writer.say(f"going on from step {restored.step} of {self.run.train.num_steps}, in {self.workdir}")
-        for line in differences(restored.config, self.config):
-            writer.say(f"changed since step {restored.step}: {line}")
+        for path, before, now in differences.fields(restored.config, self.config):
+            writer.say(f"changed since step {restored.step}: {path}: {before!r} -> {now!r}")
 
     def _state(self, restored: Restored | None) -> state.State:
         if restored is None:
@@ -272,15 +302,3 @@ class Session:
         writer.write_samples(author.step, [author.record(written, request) for written in texts])
         for written in texts:
             writer.say(f"a sample at temperature {sample.temperature:g}:\n{written.prompt}{written.text}")
-
-
-def differences(before: Mapping[str, Any], now: Mapping[str, Any], path: str = "") -> list[str]:
-    """The fields in which two configs differ: "train.num_steps: 100 -> 200"."""
-    lines = []
-    for name in sorted(before.keys() | now.keys()):
-        one, other = before.get(name), now.get(name)
-        if isinstance(one, Mapping) and isinstance(other, Mapping):
-            lines += differences(one, other, f"{path}{name}.")
-        elif json.dumps(one) != json.dumps(other):
-            lines.append(f"{path}{name}: {one!r} -> {other!r}")
-    return lines

@@ -1,11 +1,11 @@
 """From a config to frozen, checked specs: below this file there is no ConfigDict.
 
-Each room owns the dataclass that it uses. `read` builds them all, `Run.derive` adds what follows from them, and
-`complete` writes out every default, so that any field can be overridden on the command line.
+Each room owns the dataclass that it uses, and the small ones stand in sections.py. `read` builds them all, `Run.derive`
+adds what follows from them, and `complete` writes out every default, so that any field can be overridden on the command
+line.
 """
 
 import dataclasses
-import re
 import typing
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,147 +13,19 @@ from typing import Any
 from input_pipeline import tokenizer
 from input_pipeline.spec import Data
 from models import MODELS
-from models.sampling import Sampling
+from train import durations
 from train.checkpoint import Checkpoint
-from train.fields import at_least, build, check_keys, check_section, convert, resolve, with_defaults
+from train.durations import Pace
+from train.fields import at_least, build, check_keys, check_section, convert, flat, resolve, with_defaults
 from train.objectives import OBJECTIVES
 from train.objectives.objective import Objective
 from train.optimizer import Optimizer
 from train.parallel.attention import Kernels
 from train.parallel.mesh import MeshShape
 from train.parallel.placement import Remat
+from train.sections import Evaluation, Guard, Log, Precision, Sample, Train
 
 VOCAB_MULTIPLE = 128  # the vocabulary is padded to a multiple: meshes divide it, and matmuls like it
-DTYPES = ("float32", "bfloat16", "float16")
-SPLITS = ("val", "test")
-PROFILED_STEPS = 3  # where log.profile names the first one only
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Train:
-    """Config section `train`. `batch_size` is global, in rows; `accumulation` cuts it in pieces, run one by one."""
-
-    num_steps: int
-    batch_size: int
-    accumulation: int = 1
-
-    def __post_init__(self):
-        at_least(1, {f"train.{name}": value for name, value in dataclasses.asdict(self).items()})
-        if self.batch_size % self.accumulation:
-            raise ValueError(
-                f"train.accumulation: expected a divisor of train.batch_size={self.batch_size}, "
-                f"got {self.accumulation}; write a batch size that is a multiple of {self.accumulation}"
-            )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Precision:
-    """Config section `precision`: dtypes of stored parameters, of matmuls, of the softmax in attention."""
-
-    params: str = "float32"
-    compute: str = "float32"
-    softmax: str = "float32"
-
-    def __post_init__(self):
-        for name, dtype in dataclasses.asdict(self).items():
-            if dtype not in DTYPES:
-                raise ValueError(f"precision.{name}: expected one of {', '.join(DTYPES)}, got {dtype!r}")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """One named evaluator (config section `eval`): its split of the data and its cadence in steps.
-
-    `every` 0: at the last step alone. The test split is read once, at the end.
-    """
-
-    split: str = "val"
-    every: int = 0
-    batch_size: int = 0  # 0: train.batch_size
-
-    def check(self, path: str, data: Data) -> None:
-        """Raises a ValueError that names the field after `path`, such as "eval.val"."""
-        at_least(0, {f"{path}.every": self.every, f"{path}.batch_size": self.batch_size})
-        if self.split not in SPLITS:
-            raise ValueError(f"{path}.split: expected one of {', '.join(SPLITS)}, got {self.split!r}")
-        if not getattr(data, f"{self.split}_split"):
-            raise ValueError(
-                f"{path}.split: {self.split!r} needs data.{self.split}_split, which is empty; "
-                f"write for example data.{self.split}_split='train[90%:]'"
-            )
-        if self.split == "test" and self.every:
-            raise ValueError(
-                f"{path}.every: the test split is read once, at the end, got {self.every}; write 0, or split='val'"
-            )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Log:
-    """Config section `log`: steps between lines of metrics, and the steps to profile.
-
-    `profile` "": none, "20": three steps from step 20 on, "20:25": the steps 20 to 24. What costs most is
-    printed, and the trace is kept in the workdir's profile/.
-    """
-
-    every: int = 10
-    profile: str = ""
-
-    def __post_init__(self):
-        at_least(1, {"log.every": self.every})
-        if self.profile and not self.profiled_steps:
-            raise ValueError(
-                "log.profile: expected a step such as '20', or steps such as '20:25', the last one not among them, "
-                f"got {self.profile!r}"
-            )
-
-    @property
-    def profiled_steps(self) -> range:
-        """The steps that `profile` names; none if it does not read so."""
-        found = re.fullmatch(r"([1-9]\d*)(?::([1-9]\d*))?", self.profile)
-        return range(int(found[1]), int(found[2] or int(found[1]) + PROFILED_STEPS)) if found else range(0)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Guard:
-    """Config section `guard`. Steps that are not finite are skipped; so many in a row end the run."""
-
-    max_skipped: int = 50
-
-    def __post_init__(self):
-        at_least(1, {"guard.max_skipped": self.max_skipped})
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Sample:
-    """Config section `sample`: texts that are written at the end of a run, one for each prompt; 0 tokens: none.
-
-    `models/sampling.py` says what `temperature`, `top_k`, `top_p` and `min_p` mean. A text ends before the first of the
-    strings in `stop`, at the end of a document, or after `num_tokens`.
-    """
-
-    prompt: str = "\n"
-    more_prompts: tuple[str, ...] = ()
-    num_tokens: int = 0
-    temperature: float = 0.8
-    top_k: int = 0
-    top_p: float = 1.0
-    min_p: float = 0.0
-    stop: tuple[str, ...] = ()
-
-    def __post_init__(self):
-        at_least(0, {"sample.num_tokens": self.num_tokens})
-        try:
-            assert self.sampling
-        except ValueError as error:
-            raise ValueError(f"sample.{error}") from None
-
-    @property
-    def prompts(self) -> tuple[str, ...]:
-        return (self.prompt, *self.more_prompts)
-
-    @property
-    def sampling(self) -> Sampling:
-        return Sampling(temperature=self.temperature, top_k=self.top_k, top_p=self.top_p, min_p=self.min_p)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -214,9 +86,27 @@ class Run:
             "mesh": dataclasses.asdict(mesh),
             "vocab_size": self.model.vocab_size,
             "tokens_per_step": self.train.batch_size * self.data.seq_len,
-            "tokens": self.train.batch_size * self.data.seq_len * self.train.num_steps,
             "micro_batch_per_device": self.train.batch_size // (mesh.num_batch_shards * self.train.accumulation),
         }
+
+    def pace(self, epoch_examples: int = 0) -> Pace:
+        """What a step takes; 0 examples an epoch: not known."""
+        return Pace(
+            step_examples=self.train.batch_size,
+            example_tokens=self.data.seq_len,
+            epoch_examples=epoch_examples,
+        )
+
+    @property
+    def lengths_in_epochs(self) -> list[str]:
+        """The durations, cadences apart, that need the data to be told in steps: ["train.num_steps"]."""
+        given = durations.all_given(self)
+        return [path for path in given if "epochs" in given[path] and not durations.is_cadence(path)]
+
+    def durations(self, epoch_examples: int = 0) -> dict[str, dict[str, float]]:
+        """Every duration and cadence in all units that are known, by the dotted path of its field in steps."""
+        pace = self.pace(epoch_examples)
+        return {path: pace.in_all_units(duration) for path, duration in durations.all_given(self).items()}
 
     def eval_batch_size(self, evaluation: Evaluation) -> int:
         return evaluation.batch_size or self.train.batch_size
@@ -294,4 +184,18 @@ def complete(config: Mapping[str, Any]) -> dict[str, Any]:
             chosen = resolve(NAMED[name], section.get("name", ""), path=f"{name}.name")
             hint = getattr(chosen, "Config", chosen)
         full[name] = with_defaults(section, hint, derived=DERIVED)
-    return {**full, **config, **{name: full[name] for name in full if name != "seed"}}
+    full = {**full, **config, **{name: full[name] for name in full if name != "seed"}}
+    return durations.give_way(full, chosen=flat(config))[0]
+
+
+def defaults(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a config would be, written out, if it named its classes and sections and said nothing else."""
+
+    def bare(section: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: bare(inner) for name, inner in section.items() if isinstance(inner, Mapping)}
+
+    named = bare(config)
+    for name in NAMED:
+        if name in named and "name" in config[name]:
+            named[name]["name"] = config[name]["name"]
+    return complete(named)

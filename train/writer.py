@@ -3,6 +3,7 @@
     metrics.jsonl           a line for each step that was measured: {"step": 200, "train/loss": 2.41, ...}
     events.out.tfevents.*   the same for TensorBoard
     samples.jsonl           a line for each text that the model wrote: {"step": 500, "prompt": "def ", "text": ...}
+    sessions.jsonl          what is known of each session: {"session": 1, "started": ..., "code": {...}, ...}
     run.log                 everything that was said, with the time, over all sessions of the run
 
 A bucket (gs://...) cannot be appended to: such a workdir's files are kept here and copied at each flush.
@@ -13,10 +14,12 @@ import logging
 import math
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from train.console import Bar, Lines, Sink, progress_line
+from train.reports import workdir as workdirs
 
 if TYPE_CHECKING:
     from etils import epath
@@ -59,6 +62,7 @@ class Writer:
             MetricsFile(self._folder / "metrics.jsonl", resume_step=resume_step),
             SamplesFile(self._folder / "samples.jsonl", resume_step=resume_step),
             EventFiles(self._folder, resume_step=resume_step),
+            SessionLog(self._folder),
             RunLog(self._folder / "run.log", total_steps),
         ]
         screen = Bar(console, total_steps, resume_step) if console.is_terminal else Lines(console, total_steps)
@@ -87,6 +91,11 @@ class Writer:
         """Tells the user, here and in run.log."""
         for sink in self._sinks:
             sink.say(text)
+
+    def record(self, **facts: Any) -> None:
+        """Adds facts about this session, which are durable at once. Those of an earlier call may be given anew."""
+        for sink in self._sinks:
+            sink.record(facts)
 
     def flush(self) -> None:
         """Makes all that was written durable. Called before a checkpoint of the same step is saved."""
@@ -163,12 +172,33 @@ def has_samples(path: "Path | epath.Path", *, step: int, num_samples: int) -> bo
     return [_step_of(line) for line in lines].count(step) == num_samples
 
 
+class SessionLog(Sink):
+    """sessions.jsonl: a line whenever something is known of a session. Whoever reads it merges those of one."""
+
+    def __init__(self, folder: Path):
+        path = folder / "sessions.jsonl"
+        _keep_lines(path, lambda line: line.endswith(b"\n"))  # the last one may have been broken off
+        self._number = 1 + len(workdirs.read_sessions(folder))
+        self._file = path.open("ab", buffering=0)
+
+    def record(self, facts: dict[str, Any]) -> None:
+        self._file.write(json.dumps({"session": self._number, **facts}).encode() + b"\n")
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
+
+
 def cut_back(path: Path, *, last_step: int) -> None:
     """Leaves the whole lines up to `last_step`, byte for byte, atomically; a missing file becomes empty."""
+    _keep_lines(path, lambda line: _step_of(line) <= last_step)
+
+
+def _keep_lines(path: Path, is_kept: Callable[[bytes], bool]) -> None:
     lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
     partial = path.with_name(path.name + ".partial")
     with partial.open("wb") as file:
-        file.writelines(line for line in lines if _step_of(line) <= last_step)
+        file.writelines(line for line in lines if is_kept(line))
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
@@ -251,9 +281,12 @@ class Mirror(Sink):
         self._spool = tempfile.TemporaryDirectory(prefix="meshwright-")
         self.folder = Path(self._spool.name) / Path(self._root).name  # a run keeps its name
         self.folder.mkdir()
-        for name in ("metrics.jsonl", "samples.jsonl", "run.log"):
+        for name in ("metrics.jsonl", "samples.jsonl", "sessions.jsonl", "run.log"):
             if self._remote.exists(f"{self._root}/{name}"):
                 self._remote.get_file(f"{self._root}/{name}", str(self.folder / name))
+
+    def record(self, facts: dict[str, Any]) -> None:
+        self.flush()
 
     def flush(self) -> None:
         self._remote.put(f"{self.folder}/", f"{self._root}/", recursive=True)

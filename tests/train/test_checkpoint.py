@@ -466,7 +466,7 @@ def test_which_are_kept():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"every": -1}, "checkpoint.every: expected 0 or more, got -1; write 0"),
+        ({"every": -1}, "checkpoint.every: expected 0 or more, got -1"),
         ({"keep_last": 0}, "checkpoint.keep_last: expected 1 or more, got 0; write 1"),
         ({"keep_best": -2}, "checkpoint.keep_best: expected 0 or more, got -2; write 0"),
         ({"best_mode": "low"}, "checkpoint.best_mode: expected \"min\" or \"max\", got 'low'; write 'min'"),

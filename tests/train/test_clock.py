@@ -138,6 +138,6 @@ def test_real_time_runs_forward():
 
 
 def test_imports_are_light():
-    heavy = "import sys, train.clock, train.cadence; print({'jax', 'numpy', 'rich'} & set(sys.modules))"
+    heavy = "import sys, train.clock, train.durations; print({'jax', 'numpy', 'rich'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tiny_runs as runs
 
+from train.durations import Cadence
 from train.evaluate import Evaluator
 from train.objectives import OBJECTIVES
 
@@ -16,7 +17,8 @@ def test_sums_over_uneven_batches_equal_the_whole(num_devices):
     batches = [runs.host_batch(engine, seed) for seed in range(3)]
     batches[2]["weights"][5:] = 0  # the last batch is filled up
     evaluator = Evaluator(
-        every=0,
+        cadence=Cadence(),
+        split="val",
         eval_step=engine.eval_step,
         batches=lambda: (runs.place(engine, batch) for batch in batches),
         objective=OBJECTIVES["lm"](),

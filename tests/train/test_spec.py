@@ -38,7 +38,7 @@ def mistake(capsys, *arguments: str) -> str:
         ("--config.train.num_steps=many", r"train.num_steps.*many"),
         ("--config.train.num_steps=1.5", r"train.num_steps.*1.5"),
         ("--config.optimizer.learning_rate=fast", r"optimizer.learning_rate.*fast"),
-        ("--config.train.num_steps=-3", r"train.num_steps: expected 1 or more, got -3"),
+        ("--config.train.num_steps=-3", r"train.num_steps: expected 0 or more, got -3"),
         ("--config.train.batch_size=0", r"train.batch_size: expected 1 or more, got 0"),
         ("--config.model.mlp_size=-8", r"model.mlp_size: expected at least 1, got -8"),
         ("--config.train.batch_size=12", r"train.batch_size: expected a multiple of 8 .*, got 12; write 16"),
@@ -122,7 +122,7 @@ def test_mistakes_in_the_flags(capsys, arguments, says):
                 data__test_split="train[90%:]",
                 data__val_split="train[80%:90%]",
             ),
-            "the test split is read once, at the end, got 5",
+            "the test split is read once, at the end, got 5 steps",
         ),
         (dict(checkpoint__keep_best=1, checkpoint__best_metric="x/loss"), "expected a metric of an evaluator"),
     ],
@@ -140,7 +140,7 @@ def test_a_missing_section_and_a_missing_value():
         spec.read(config)
     config = runs.config()
     del config["train"]["num_steps"]
-    with pytest.raises(ValueError, match=r"train.num_steps: expected a value, got none"):
+    with pytest.raises(ValueError, match=r"train.num_steps: expected one of num_steps, num_tokens, .* got none; write"):
         spec.read(config)
 
 

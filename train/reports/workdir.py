@@ -2,7 +2,7 @@
 
 config.json      {"config": ..., "derived": ..., "provenance": {"train.num_steps": "command line", ...}}
 metrics.jsonl    one object a line: {"step": 200, "train/loss": 2.41, ...}
-sessions.jsonl   one object a line: {"session": "...", "started": "...", "start_step": 0, "code": {...}, ...}
+sessions.jsonl   one object a line: {"session": 1, "started": "...", "start_step": 0, "code": {...}, ...}
 """
 
 import dataclasses
@@ -81,7 +81,7 @@ def read_metrics(workdir: str | os.PathLike[str]) -> list[Row]:
 
 def read_sessions(workdir: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """The sessions in sessions.jsonl, oldest first: lines of one session are merged, the later ones on top."""
-    sessions: dict[str, dict[str, Any]] = {}
+    sessions: dict[int, dict[str, Any]] = {}
     for line in _lines(epath.Path(workdir) / "sessions.jsonl"):
         sessions[line["session"]] = sessions.get(line["session"], {}) | line
     return list(sessions.values())

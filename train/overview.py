@@ -1,0 +1,48 @@
+"""What a run is, told before it begins: its config and where that comes from, what follows from it, its parameters."""
+
+from typing import Any
+
+from models import count
+from train import provenance, state
+from train.config_flags import Command
+from train.experiment import Engine, Feed
+from train.parallel import rules
+from train.spec import Run
+
+
+def derived(run: Run, engine: Engine, feed: Feed | None = None) -> dict[str, Any]:
+    """What follows from the config, the devices and, where it is given, the data; for people to read."""
+    return {
+        **run.derive(len(engine.mesh.devices.flat)),
+        "durations": run.durations(feed.epoch_examples if feed else 0),
+        "num_params": count.num_params(run.model),
+        "train_flops_per_token": flops_per_token(run),
+        **(feed.facts() if feed else {}),
+    }
+
+
+def flops_per_token(run: Run) -> int:
+    """Floating point operations of a training step for each of its tokens."""
+    return count.train_flops(run.model, seq_len=run.data.seq_len)
+
+
+def config(command: Command, derived: dict[str, Any]) -> str:
+    """Each value with its origin, and what gave way to what."""
+    return "\n".join([provenance.table(command.config, command.origins, derived), *command.notes])
+
+
+def parts(engine: Engine, feed: Feed) -> list[str]:
+    """The model, where each leaf lies, and the data."""
+    from clu import parameter_overview
+
+    mesh = " x ".join(f"{axis}={size}" for axis, size in engine.mesh.shape.items())
+    return [
+        parameter_overview.get_parameter_overview(engine.definition.shapes, include_stats=False),
+        rules.table(engine.abstract_state),
+        f"mesh {mesh}; state {state.num_bytes(engine.abstract_state):,} bytes over all devices",
+        f"attention: {engine.attention.name}, {engine.attention.reason}",
+        *(
+            f"{name}: {len(rows):,} rows of {rows.seq_len}, {rows.num_tokens:,} tokens, {rows.num_bytes:,} bytes"
+            for name, rows in feed.rows.items()
+        ),
+    ]

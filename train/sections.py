@@ -1,0 +1,149 @@
+"""The sections of a config that no room owns: how long, in which precision, how often evaluated, told and sampled."""
+
+import dataclasses
+import re
+
+from input_pipeline.spec import Data
+from models.sampling import Sampling
+from train import durations
+from train.durations import Every
+from train.fields import at_least
+
+DTYPES = ("float32", "bfloat16", "float16")
+SPLITS = ("val", "test")
+PROFILED_STEPS = 3  # where log.profile names the first one only
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Train:
+    """Config section `train`. The length of a run stands in one of the four `num_` fields.
+
+    `batch_size` is global, in rows; `accumulation` cuts it in pieces, run one by one.
+    """
+
+    num_steps: int = 0
+    num_tokens: int = 0
+    num_examples: int = 0
+    num_epochs: float = 0.0
+    batch_size: int
+    accumulation: int = 1
+
+    def __post_init__(self):
+        durations.check(self, "train", needed=["num_steps"])
+        at_least(1, {"train.batch_size": self.batch_size, "train.accumulation": self.accumulation})
+        if self.batch_size % self.accumulation:
+            raise ValueError(
+                f"train.accumulation: expected a divisor of train.batch_size={self.batch_size}, "
+                f"got {self.accumulation}; write a batch size that is a multiple of {self.accumulation}"
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Precision:
+    """Config section `precision`: dtypes of stored parameters, of matmuls, of the softmax in attention."""
+
+    params: str = "float32"
+    compute: str = "float32"
+    softmax: str = "float32"
+
+    def __post_init__(self):
+        for name, dtype in dataclasses.asdict(self).items():
+            if dtype not in DTYPES:
+                raise ValueError(f"precision.{name}: expected one of {', '.join(DTYPES)}, got {dtype!r}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluation(Every):
+    """One named evaluator (config section `eval`): its split of the data and its cadence.
+
+    Without a cadence: at the last step alone. The test split is read once, at the end.
+    """
+
+    split: str = "val"
+    batch_size: int = 0  # 0: train.batch_size
+
+    def check(self, path: str, data: Data) -> None:
+        """Raises a ValueError that names the field after `path`, such as "eval.val"."""
+        durations.check(self, path)
+        at_least(0, {f"{path}.batch_size": self.batch_size})
+        if self.split not in SPLITS:
+            raise ValueError(f"{path}.split: expected one of {', '.join(SPLITS)}, got {self.split!r}")
+        if not getattr(data, f"{self.split}_split"):
+            raise ValueError(
+                f"{path}.split: {self.split!r} needs data.{self.split}_split, which is empty; "
+                f"write for example data.{self.split}_split='train[90%:]'"
+            )
+        if self.split == "test" and (cadence := durations.all_given(self)):
+            (amount,) = (f"{value} {unit}" for unit, value in cadence["every"].items())
+            raise ValueError(
+                f"{path}.every: the test split is read once, at the end, got {amount}; write 0, or split='val'"
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Log(Every):
+    """Config section `log`: how often there is a line of metrics, and the steps to profile.
+
+    `profile` "": none, "20": three steps from step 20 on, "20:25": the steps 20 to 24. The operations that cost
+    most are printed, and the trace is kept in the workdir's profile/.
+    """
+
+    every: int = 10
+    profile: str = ""
+
+    def __post_init__(self):
+        durations.check(self, "log", needed=["every"])
+        if self.profile and not self.profiled_steps:
+            raise ValueError(
+                "log.profile: expected a step such as '20', or steps such as '20:25', the last one not among them, "
+                f"got {self.profile!r}"
+            )
+
+    @property
+    def profiled_steps(self) -> range:
+        """The steps that `profile` names; none if it does not read so."""
+        found = re.fullmatch(r"([1-9]\d*)(?::([1-9]\d*))?", self.profile)
+        return range(int(found[1]), int(found[2] or int(found[1]) + PROFILED_STEPS)) if found else range(0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Guard:
+    """Config section `guard`. Steps that are not finite are skipped; so many in a row end the run."""
+
+    max_skipped: int = 50
+
+    def __post_init__(self):
+        at_least(1, {"guard.max_skipped": self.max_skipped})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sample:
+    """Config section `sample`: texts that are written at the end of a run, one for each prompt; 0 tokens: none.
+
+    `models/sampling.py` says what `temperature`, `top_k`, `top_p` and `min_p` mean. A text ends before the first of the
+    strings in `stop`, at the end of a document, or after `num_tokens`.
+    """
+
+    prompt: str = "\n"
+    more_prompts: tuple[str, ...] = ()
+    num_tokens: int = 0
+    temperature: float = 0.8
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    stop: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        at_least(0, {"sample.num_tokens": self.num_tokens})
+        try:
+            assert self.sampling
+        except ValueError as error:
+            raise ValueError(f"sample.{error}") from None
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        return (self.prompt, *self.more_prompts)
+
+    @property
+    def sampling(self) -> Sampling:
+        return Sampling(temperature=self.temperature, top_k=self.top_k, top_p=self.top_p, min_p=self.min_p)
