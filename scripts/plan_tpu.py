@@ -19,8 +19,10 @@ def main(argv: Sequence[str]) -> int:
     from train.parallel import topology
 
     try:
-        config, flags = config_flags.parse(argv, topology="v5e:4x4")
-        run = spec.read(config)
+        command = config_flags.command(argv, topology="v5e:4x4")
+        flags, run = command.flags, spec.read(command.config)
+        for line in [*command.notes, *plan.assumptions(run)]:
+            print(line)
         devices = topology.devices(flags["topology"])
         start_s = time.perf_counter()
         compiled = plan.compile_step(run, devices)

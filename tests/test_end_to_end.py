@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import socket
@@ -17,6 +18,8 @@ import tiny_runs
 
 from train import session
 from train.checkpoint import Checkpoint, Checkpoints
+from train.evaluate import Evaluator
+from train.reports import workdir as workdirs
 
 ROOT = pathlib.Path(__file__).parents[1]
 NUM_STEPS = 40
@@ -214,6 +217,125 @@ def test_other_data_in_the_same_workdir_is_refused(undisturbed, tmp_path):
     assert "expected the data it was trained on" in done.stderr
     for name in ("config.json", "metrics.jsonl", "run.log"):
         assert (workdir / name).read_bytes() == (undisturbed[0] / name).read_bytes(), f"{name} was touched"
+
+
+# The same run as the others, told otherwise: 0.41 epochs of 1,533 rows are 39.3 steps of 16 rows.
+OTHER_UNITS = (
+    *("--config.train.num_epochs=0.41", "--config.eval.val.every_tokens=2.048e4"),
+    *("--config.log.every_examples=80", "--config.checkpoint.every_tokens=10240"),
+)
+
+
+def test_a_run_in_epochs_and_tokens_killed_and_resumed_is_the_run_in_steps(undisturbed, tmp_path):
+    workdir = tmp_path / "run"
+    process = start(workdir, *OTHER_UNITS)
+    wait_for(workdir / "checkpoints" / "10" / "commit_success.txt", process)
+    process.kill()
+    process.communicate()
+    done = run(workdir, *OTHER_UNITS)
+    assert done.returncode == 0, done.stderr
+    assert "going on from step" in done.stdout
+    assert "train.num_epochs=0.41 (command line) takes the place of train.num_steps=40 (argument)" in done.stdout
+    assert_same_run(workdir, undisturbed[0])
+    again = run(workdir, *OTHER_UNITS)
+    assert (again.returncode, again.stderr) == (0, "")
+    assert "finished already: step 40 of 40" in again.stdout
+    check_record(workdir)
+    check_differences(undisturbed[0], workdir)
+
+
+def check_record(workdir):
+    """config.json and sessions.jsonl say how long the run was, and how its sessions went."""
+    found = workdirs.read(workdir)
+    length = {"steps": 40, "tokens": 40 * 1024, "examples": 640, "epochs": pytest.approx(640 / 1533)}
+    assert found.derived["durations"]["train.num_steps"] == length
+    assert found.derived["durations"]["eval.val.every"]["steps"] == 20
+    assert found.provenance["train.num_epochs"] == "command line"
+    killed, last = found.sessions
+    assert (killed["start_step"], killed["num_steps"], killed["overrides"]["train.num_epochs"]) == (0, 40, 0.41)
+    assert not {"ended", "exit"} & killed.keys()
+    assert (last["end_step"], last["exit"]) == (40, "done")
+    assert last["start_step"] in range(10, 41, 10)
+    assert last["started"] <= last["ended"]
+    assert last["devices"] == {"kind": "cpu", "count": 8, "processes": 1}
+    assert len(last["code"]["revision"]) == 40 or last["code"]["revision"] == "unknown"
+
+
+def check_differences(one, other):
+    """scripts/diff_runs.py: the config and the speed of the two differ, and nothing else."""
+
+    def compare(*workdirs) -> str:
+        line = [sys.executable, "scripts/diff_runs.py", *map(str, workdirs)]
+        done = subprocess.run(
+            line, cwd=ROOT, capture_output=True, text=True, env=env(PYTHONPATH=str(ROOT)), check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    said = compare(one, other)
+    assert re.search(r"train\.num_steps +40 \(argument\) +0 \(command line\)\n", said)
+    assert re.search(r"train\.num_epochs +0\.0 \(default\) +0\.41 \(command line\)\n", said)
+    assert re.search(r"median train/tokens_per_s +[\d.e+]+ +[\d.e+]+ +[+-]", said)
+    for kind in ("data", "code", "result"):
+        assert f"{kind}: no difference" in said
+    assert compare(one, one) == "no difference\n"
+
+
+def test_what_diff_runs_refuses(tmp_path):
+    for arguments, says in (
+        ([], "expected two folders of runs, got 'none'"),
+        (["--a=x", "y"], "expected two folders of runs, got '--a=x y'"),
+        ([tmp_path, tmp_path], "expected a run's folder with config.json, got none"),
+    ):
+        line = [sys.executable, "scripts/diff_runs.py", *map(str, arguments)]
+        done = subprocess.run(
+            line, cwd=ROOT, capture_output=True, text=True, env=env(PYTHONPATH=str(ROOT)), check=False
+        )
+        assert (done.returncode, done.stdout) == (2, "")
+        assert says in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_the_test_split_is_read_at_one_end(undisturbed, tmp_path, monkeypatch, capsys):
+    """Also where the run was killed at the reading: making it longer would be a second one."""
+    workdir, config = tmp_path / "run", tmp_path / "tested.json"
+    shutil.copytree(undisturbed[0], workdir)
+    tested = workdirs.read(workdir).config
+    tested["eval"]["final"] = {"split": "test"}
+    tested["data"] |= {"val_split": "train[80%:90%]", "test_split": "train[90%:]"}
+    config.write_text(json.dumps({"config": tested}))
+    go = lambda *arguments: session.main([f"--config={config}", f"--workdir={workdir}", *arguments])
+
+    def interrupt(_evaluator, _params):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Evaluator, "__call__", interrupt)
+        assert go("--config.train.num_steps=41") == 75
+    assert workdirs.read_sessions(workdir)[-1]["test_read_step"] == 41
+    before = (workdir / "run.log").read_bytes()
+    capsys.readouterr()
+    assert go("--config.train.num_steps=42") == 2
+    assert "train.num_steps: expected 41, where eval.final has read the test split, got 42" in capsys.readouterr().err
+    assert (workdir / "run.log").read_bytes() == before
+    assert go("--config.train.num_steps=41") == 0
+    assert metrics(workdir)[-1]["final/loss"] > 0
+    assert go("--config.train.num_steps=42", "--config.eval.final.split=val") == 0
+
+
+def test_a_finished_run_whose_record_is_gone_is_not_finished(undisturbed, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    workdir = tmp_path / "run"
+    shutil.copytree(undisturbed[0], workdir)
+    arguments = command(workdir)[3:]
+    assert session.main(arguments) == 0
+    assert "finished already: step 40 of 40" in capsys.readouterr().out
+    (workdir / "checkpoints" / "40" / "_CHECKPOINT_METADATA").unlink()
+    assert session.main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "checkpoint 40 is damaged" in said
+    assert "going on from step 30 of 40" in said
+    assert_same_run(workdir, undisturbed[0])
 
 
 def test_config_json_runs_again_on_another_mesh(undisturbed, tmp_path):

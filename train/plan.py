@@ -30,6 +30,15 @@ def compile_step(run: spec.Run, devices: Sequence[jax.Device]) -> jax.stages.Com
         return engine.train_step.lower(state, batch, {}).compile()
 
 
+def assumptions(run: spec.Run) -> list[str]:
+    """What is taken for granted where there is no data, a line each."""
+    return [
+        f"{path} is in epochs, and without data an epoch is taken to have {experiment.ASSUMED_EPOCH_EXAMPLES:,} rows; "
+        "nothing in the step depends on it but the schedule's constants"
+        for path in run.lengths_in_epochs
+    ]
+
+
 def needs(compiled: jax.stages.Compiled) -> Needs:
     """What the compiler says that the step needs."""
     analysis = compiled.memory_analysis()

@@ -189,7 +189,10 @@ def complete(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def defaults(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What a config would be, written out, if it named its classes and sections and said nothing else."""
+    """What a config would be, written out, if it named its classes and sections and said nothing else.
+
+    Those names are left out: they have no defaults.
+    """
 
     def bare(section: Mapping[str, Any]) -> dict[str, Any]:
         return {name: bare(inner) for name, inner in section.items() if isinstance(inner, Mapping)}
@@ -198,4 +201,5 @@ def defaults(config: Mapping[str, Any]) -> dict[str, Any]:
     for name in NAMED:
         if name in named and "name" in config[name]:
             named[name]["name"] = config[name]["name"]
-    return complete(named)
+    full = complete(named)
+    return {**full, **{name: without_name(full[name]) for name in NAMED}}

@@ -7,6 +7,9 @@ import sys
 import pytest
 import tiny_runs as runs
 
+from train import plan as plans
+from train import spec
+
 ROOT = runs.CONFIGS.parent
 
 
@@ -24,7 +27,10 @@ def plan(*arguments: str) -> subprocess.CompletedProcess:
 
 @pytest.mark.parametrize(
     "mesh",
-    [[], ["--config.mesh.data=2", "--config.mesh.fsdp=4", "--config.mesh.tensor=2", "--config.model.layer_loop=scan"]],
+    [
+        ["--config.train.num_epochs=2"],
+        ["--config.mesh.data=2", "--config.mesh.fsdp=4", "--config.mesh.tensor=2", "--config.model.layer_loop=scan"],
+    ],
     ids=["data", "data-fsdp-tensor"],
 )
 def test_lm_tiny_compiles_for_sixteen_chips(mesh):
@@ -33,6 +39,14 @@ def test_lm_tiny_compiles_for_sixteen_chips(mesh):
     assert done.returncode == 0, done.stderr
     assert "on v5e:4x4 (16 devices): compiled in" in done.stdout
     assert "MiB at the peak" in done.stdout
+
+
+@pytest.mark.fast
+def test_a_run_in_epochs_is_planned_without_data():
+    assert plans.assumptions(spec.read(runs.config())) == []
+    run = spec.read(runs.config(train__num_steps=0, train__num_epochs=3.0))
+    (line,) = plans.assumptions(run)
+    assert line.startswith("train.num_steps is in epochs, and without data an epoch is taken to have 1,000,000 rows")
 
 
 def test_an_unknown_slice():

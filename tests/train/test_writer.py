@@ -11,6 +11,7 @@ import fsspec
 import pytest
 from rich.console import Console
 
+from train.reports.workdir import read_sessions
 from train.writer import Writer, cut_back, has_samples, progress_line
 
 
@@ -40,6 +41,35 @@ def train(workdir, steps, *, resume_step=None, loss=2.0):
 
 def lines(workdir):
     return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+# sessions.jsonl
+
+
+def sessions(workdir):
+    return [json.loads(line) for line in (workdir / "sessions.jsonl").read_text().splitlines()]
+
+
+def test_what_is_known_of_each_session_is_kept_at_once(tmp_path):
+    with open_writer(tmp_path) as writer:
+        writer.record(started="now", start_step=0)
+        assert sessions(tmp_path) == [{"session": 1, "started": "now", "start_step": 0}]
+        writer.record(exit="SIGTERM")
+    with open_writer(tmp_path, resume_step=10) as writer:
+        writer.record(started="later")
+    assert [(line["session"], *list(line)[1:]) for line in sessions(tmp_path)] == [
+        (1, "started", "start_step"),
+        (1, "exit"),
+        (2, "started"),
+    ]
+    assert [run["exit"] for run in read_sessions(tmp_path) if "exit" in run] == ["SIGTERM"]
+
+
+def test_a_session_s_line_that_was_broken_off_is_cut_away(tmp_path):
+    (tmp_path / "sessions.jsonl").write_text('{"session": 1, "started": "now"}\n{"session": 1, "ex')
+    with open_writer(tmp_path) as writer:
+        writer.record(started="later")
+    assert sessions(tmp_path) == [{"session": 1, "started": "now"}, {"session": 2, "started": "later"}]
 
 
 # metrics.jsonl
@@ -349,6 +379,8 @@ def test_a_bucket_gets_the_files_at_each_flush_and_a_session_goes_on_from_them()
     bucket = fsspec.filesystem("memory")
     bucket.store.clear()
     with open_writer("memory://bucket/run-a") as writer:
+        writer.record(start_step=0)
+        assert bucket.cat_file("/bucket/run-a/sessions.jsonl") == b'{"session": 1, "start_step": 0}\n'
         writer.say("first")
         writer.write(1, STEP)
         writer.flush()
@@ -359,10 +391,12 @@ def test_a_bucket_gets_the_files_at_each_flush_and_a_session_goes_on_from_them()
         (writer.folder / "report" / "loss.png").write_bytes(b"png")
     spool = writer.folder
     with open_writer("memory://bucket/run-a/", resume_step=1) as writer:
+        writer.record(start_step=1)
         writer.say("second")
         writer.write(3, STEP)
     steps = [json.loads(line)["step"] for line in bucket.cat_file("/bucket/run-a/metrics.jsonl").splitlines()]
     assert steps == [1, 3]
+    assert bucket.cat_file("/bucket/run-a/sessions.jsonl").endswith(b'\n{"session": 2, "start_step": 1}\n')
     log = bucket.cat_file("/bucket/run-a/run.log").decode()
     assert log.index("first") < log.index("second")
     assert bucket.cat_file("/bucket/run-a/report/loss.png") == b"png"
