@@ -264,21 +264,21 @@ def check_record(workdir):
 def check_differences(one, other):
     """scripts/diff_runs.py: the config and the speed of the two differ, and nothing else."""
 
-    def compare(*workdirs) -> str:
-        line = [sys.executable, "scripts/diff_runs.py", *map(str, workdirs)]
-        done = subprocess.run(
-            line, cwd=ROOT, capture_output=True, text=True, env=env(PYTHONPATH=str(ROOT)), check=False
-        )
-        assert (done.returncode, done.stderr) == (0, "")
-        return done.stdout
-
-    said = compare(one, other)
+    done, same = diff_runs(one, other), diff_runs(one, one)
+    assert (done.returncode, done.stderr) == (0, "")
+    said = done.stdout
     assert re.search(r"train\.num_steps +40 \(argument\) +0 \(command line\)\n", said)
     assert re.search(r"train\.num_epochs +0\.0 \(default\) +0\.41 \(command line\)\n", said)
     assert re.search(r"median train/tokens_per_s +[\d.e+]+ +[\d.e+]+ +[+-]", said)
     for kind in ("data", "code", "result"):
         assert f"{kind}: no difference" in said
-    assert compare(one, one) == "no difference\n"
+    assert (same.returncode, same.stdout) == (0, "no difference\n")
+
+
+def diff_runs(*arguments) -> subprocess.CompletedProcess:
+    line = [sys.executable, "scripts/diff_runs.py", *map(str, arguments)]
+    here = env(PYTHONPATH=str(ROOT))
+    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, env=here, check=False)
 
 
 def test_what_diff_runs_refuses(tmp_path):
@@ -287,10 +287,7 @@ def test_what_diff_runs_refuses(tmp_path):
         (["--a=x", "y"], "expected two folders of runs, got '--a=x y'"),
         ([tmp_path, tmp_path], "expected a run's folder with config.json, got none"),
     ):
-        line = [sys.executable, "scripts/diff_runs.py", *map(str, arguments)]
-        done = subprocess.run(
-            line, cwd=ROOT, capture_output=True, text=True, env=env(PYTHONPATH=str(ROOT)), check=False
-        )
+        done = diff_runs(*arguments)
         assert (done.returncode, done.stdout) == (2, "")
         assert says in done.stderr
         assert done.stderr.count("\n") == 1
