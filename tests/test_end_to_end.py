@@ -313,7 +313,7 @@ def test_the_test_split_is_read_at_one_end(undisturbed, tmp_path, monkeypatch, c
     before = (workdir / "run.log").read_bytes()
     capsys.readouterr()
     assert go("--config.train.num_steps=42") == 2
-    assert "train.num_steps: expected 41, where eval.final has read the test split, got 42" in capsys.readouterr().err
+    assert "train.num_steps: expected 41, where the test split has been read, got 42" in capsys.readouterr().err
     assert (workdir / "run.log").read_bytes() == before
     assert go("--config.train.num_steps=41") == 0
     assert metrics(workdir)[-1]["final/loss"] > 0
