@@ -1,4 +1,8 @@
-"""Every test runs on eight virtual CPU devices, with rank promotion an error and one shared compilation cache."""
+"""Every test runs on eight virtual CPU devices, with rank promotion an error and one shared compilation cache.
+
+Every call of a function of ours is checked against its annotations, shapes included: letters that stand twice in a
+signature have one size.
+"""
 
 import os
 import pathlib
@@ -18,7 +22,10 @@ os.environ.setdefault(
 )
 
 import jax
+import jaxtyping
 import pytest
+
+jaxtyping.install_import_hook(("models", "train"), "beartype.beartype")  # before anything of ours is imported
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)

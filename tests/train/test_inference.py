@@ -12,7 +12,7 @@ from train import inference
 from train.inference import Author, Request
 
 PROMPTS = ["", "a", "some words", "é€", "x" * 100, "\n", "a", "b"]
-DRAWN = Request(num_tokens=60, sampling=Sampling(temperature=1.5, top_p=0.98), seed=4)
+DRAWN = Request(num_tokens=150, sampling=Sampling(temperature=1.5, top_p=0.98), seed=4)
 
 
 @pytest.fixture(scope="module")
