@@ -1,7 +1,7 @@
 """Every test runs on eight virtual CPU devices, with rank promotion an error and one shared compilation cache.
 
-Every call of a function of ours is checked against its annotations, shapes included: letters that stand twice in a
-signature have one size.
+Each call of a function of ours is checked against the shapes in its signature (`shapes.py`): a letter that stands twice
+has one size.
 """
 
 import os
@@ -25,7 +25,7 @@ import jax
 import jaxtyping
 import pytest
 
-jaxtyping.install_import_hook(("models", "train"), "beartype.beartype")  # before anything of ours is imported
+jaxtyping.install_import_hook(("models", "train"), "shapes.checked")  # before anything of ours is imported
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)

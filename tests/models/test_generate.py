@@ -3,6 +3,7 @@
 import itertools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
@@ -79,7 +80,7 @@ def test_portions_change_nothing(model):
 def test_a_full_cache_keeps_the_newer_half(model):
     """Beside a loop without a cache, which runs the whole window through the model for each token."""
     full = jax.jit(
-        lambda tokens_BL: model(tokens_BL, positions_BL=np.arange(40)[None], segments_BL=np.ones((1, 40), int))
+        lambda tokens_BL: model(tokens_BL, positions_BL=jnp.arange(40)[None], segments_BL=jnp.ones((1, 40), int))
     )
     for prompt in prompts_of((37, 50)):
         window, expected = prompt[-40:], []
