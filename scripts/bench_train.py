@@ -10,7 +10,6 @@ a round: ours to eager, and ours to the faster PyTorch.
 """
 
 import contextlib
-import itertools
 import json
 import pathlib
 import resource
