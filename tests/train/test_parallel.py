@@ -41,9 +41,9 @@ def test_ten_steps_are_the_same_on_every_mesh(family):
         np.testing.assert_allclose(losses(reports), losses(expected), rtol=0, atol=1e-5, err_msg=str(shape))
 
 
-@pytest.mark.parametrize("name", ["mistral_7b", "qwen3_0_6b", "gemma2_2b", "gemma3_1b"])
+@pytest.mark.parametrize("name", ["gemma2_2b", "gemma3_1b"])
 def test_families_train_alike_on_a_mesh(name):
-    """The tiny form of each shipped family, windows, caps, norms and all, in float32."""
+    """The tiny forms that have all between them that tells families apart: windows, caps, norms. In float32."""
     reports = []
     for shape in [(1, 1, 1), (2, 2, 2)]:
         config = spec.complete(config_flags.load(f"{runs.CONFIGS}/lm_families.py:{name},tiny"))
