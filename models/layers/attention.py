@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
@@ -117,8 +118,8 @@ class LayerKind(NamedTuple):
     `window`: as in `Attend`. `freqs`: see `rope.rotate`; None: no rotary positions.
     """
 
-    window: int | Int[Array, ""]
-    freqs: Float[Array, "R"] | None
+    window: int | Int[Array | np.ndarray, ""]
+    freqs: Float[Array | np.ndarray, "R"] | None
 
 
 class Attention(nnx.Module):
@@ -141,7 +142,7 @@ class Attention(nnx.Module):
         q_BLKGH = self.query("BLD,DKGH->BLKGH", x_BLD, placement=placement)
         k_BLKH = self.key("BLD,DKH->BLKH", x_BLD, placement=placement)
         v_BLKH = self.value("BLD,DKH->BLKH", x_BLD, placement=placement)
-        if self.query_norm is not None:
+        if self.query_norm is not None and self.key_norm is not None:
             q_BLKGH = self.query_norm(q_BLKGH, placement=placement)
             k_BLKH = self.key_norm(k_BLKH, placement=placement)
         if kind.freqs is not None:

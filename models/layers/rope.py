@@ -47,7 +47,7 @@ def frequencies(head_size: int, *, theta: float, scaling: RopeScaling) -> np.nda
 
 
 def rotate(
-    x: Float[Array, "B L *heads H"], positions_BL: Int[Array, "B L"], freqs: Float[Array, "R"]
+    x: Float[Array, "B L *heads H"], positions_BL: Int[Array, "B L"], freqs: Float[Array | np.ndarray, "R"]
 ) -> Float[Array, "B L *heads H"]:
     """Turns the pairs (i, i + H/2) of every head by its position's angles; `freqs` has H/2. Computed in float32."""
     angles = positions_BL[:, :, None].astype(jnp.float32) * freqs[None, None, :]

@@ -5,7 +5,7 @@ Every device attends within its own rows and heads; positions are whole on each.
 
 import dataclasses
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -112,7 +112,7 @@ def _attend(q_BLKGH, k_BSKH, v_BSKH, segments_BL, *, scoring: Scoring, window: i
     return jnp.swapaxes(mixed_BQLH, 1, 2).reshape(q_BLKGH.shape)
 
 
-def block_sizes(length: int) -> dict[str, int]:
+def block_sizes(length: int) -> dict[str, Any]:
     """The largest blocks of positions that divide a row, for the forward pass and both halves of the backward pass."""
     size = next(size for size in range(LARGEST_BLOCK, 0, -LANES) if length % size == 0)
     names = ("block_q", "block_kv", "block_q_dkv", "block_kv_dkv", "block_q_dq", "block_kv_dq")
