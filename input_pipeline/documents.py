@@ -2,7 +2,23 @@
 
 import functools
 import hashlib
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol, TypeAlias
+
+
+class BadRecord(ValueError):
+    """A record that holds no text, and why, in a few words. It keeps its number and name, and counts for nothing."""
+
+
+Content: TypeAlias = bytes | BadRecord
+
+
+def attempt(read: Callable[..., bytes], *args: Any) -> Content:
+    """What `read` gives, or the BadRecord that it raises."""
+    try:
+        return read(*args)
+    except BadRecord as error:
+        return error
 
 
 class Source(Protocol):
@@ -14,16 +30,25 @@ class Source(Protocol):
         """What the document is called; the same on every machine."""
 
     def num_bytes(self, i: int) -> int:
-        """The length of document i, without reading it where that can be avoided."""
+        """The length of document i, without reading it where that can be avoided; 0 for a bad record."""
 
     def digest(self, i: int) -> bytes:
-        """SHA-256 of document i."""
+        """SHA-256 of document i; 32 zeros for a bad record."""
 
     def read(self, i: int) -> bytes:
-        """Document i."""
+        """Document i.
+
+        Raises:
+          BadRecord: it holds no text.
+        """
 
     def fingerprint(self) -> str:
         """SHA-256, in hex, of the sorted names and contents."""
+
+
+def why_bad(source: Source, i: int) -> str:
+    """The name of a bad record, and the reason."""
+    return f"{source.name(i)}: {attempt(source.read, i)}"
 
 
 class Documents:

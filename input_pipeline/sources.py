@@ -1,17 +1,20 @@
 """Where documents come from: one constructor for each name in `SOURCES`."""
 
-import glob
 import hashlib
 import importlib.metadata
-import itertools
-import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from input_pipeline import cache, digests, synthetic
+from input_pipeline import cache, compression, files, synthetic, tfds
+from input_pipeline.array_record import ArrayRecord
 from input_pipeline.documents import Documents, Source
+from input_pipeline.files import File
+from input_pipeline.jsonl import JsonLines
+from input_pipeline.parquet import Parquet
+from input_pipeline.progress import Progress, quiet
+from input_pipeline.records import Format, open_records
 from input_pipeline.splits import SPLITTERS, parse_split, split
 
 if TYPE_CHECKING:
@@ -60,46 +63,34 @@ class Synthetic(Documents):
 class Files(Documents):
     """One document a file. Contents are hashed when the source is opened, and reads are held to that."""
 
-    names: tuple[str, ...]
-    paths: tuple[str, ...]
-    contents: tuple[digests.Digest, ...]
+    files: tuple[File, ...]
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.files)
 
     def name(self, i: int) -> str:
-        return self.names[i]
+        return self.files[i].name
 
     def num_bytes(self, i: int) -> int:
-        return self.contents[i].num_bytes
+        return self.files[i].content.num_bytes
 
     def digest(self, i: int) -> bytes:
-        return self.contents[i].sha256
+        return self.files[i].content.sha256
 
     def read(self, i: int) -> bytes:
-        text = pathlib.Path(self.paths[i]).read_bytes()
+        path = self.files[i].path
+        text = pathlib.Path(path).read_bytes()
         if hashlib.sha256(text).digest() != self.digest(i):
-            raise ValueError(f"expected {self.paths[i]} as it was when the run began, but it has changed; run again")
+            raise ValueError(f"expected {path} as it was when the run began, but it has changed; run again")
         return text
 
 
-def files(data: "Data") -> Source:
-    """All files that the globs match, named by their path below the glob's last folder without a wildcard."""
-    if not data.files:
-        raise ValueError("data.files: expected globs, got none; write --config.data.files='corpus/**/*.txt'")
-    names: dict[str, str] = {}  # path -> name
-    for pattern in data.files:
-        found = _match(pattern)
-        if not found:
-            raise ValueError(
-                f"data.files: expected files, but {pattern!r} matches none in {os.getcwd()}; "
-                "write a path or a glob such as 'corpus/**/*.txt'"
-            )
-        names = found | names
-    return _open_files(names, cache_dir=cache.directory(data.cache))
+def text_files(data: "Data", *, progress: Progress) -> Source:
+    """One document a file."""
+    return Files(tuple(_found(data, progress)))
 
 
-def packages(data: "Data") -> Source:
+def packages(data: "Data", *, progress: Progress) -> Source:
     """The Python sources of installed distributions, named as in their RECORD.
 
     The same bytes on every machine and Python, as long as the distributions are pinned, pure wheels:
@@ -110,17 +101,17 @@ def packages(data: "Data") -> Source:
     names: dict[str, str] = {}
     for distribution in data.packages:
         names |= _python_files(distribution)
-    return _open_files(names, cache_dir=cache.directory(data.cache))
+    return Files(tuple(files.ordered(names, cache_dir=cache.directory(data.cache))))
 
 
-def memory(data: "Data") -> Source:
+def memory(data: "Data", *, progress: Progress) -> Source:
     """The texts in `data.documents`."""
     if not data.documents:
         raise ValueError("data.documents: expected texts, got none; write ('one document', 'another')")
     return Memory(tuple(text.encode() for text in data.documents))
 
 
-def made_up(data: "Data") -> Source:
+def made_up(data: "Data", *, progress: Progress) -> Source:
     """`data.num_documents` stories of `data.document_bytes` bytes."""
     if not (data.num_documents and data.document_bytes):
         raise ValueError(
@@ -130,21 +121,54 @@ def made_up(data: "Data") -> Source:
     return Synthetic(data.num_documents, data.document_bytes)
 
 
-SOURCES: dict[str, Callable[["Data"], Source]] = {
-    "files": files,
+def json_lines(data: "Data", *, progress: Progress) -> Source:
+    """The lines of JSONL files, plain or compressed."""
+    found = compression.plain(_found(data, progress), cache_dir=cache.directory(data.cache), progress=progress)
+    return _records(JsonLines(data.field), found, data, progress)
+
+
+def parquet_rows(data: "Data", *, progress: Progress) -> Source:
+    """The rows of Parquet files."""
+    return _records(Parquet(data.field), _found(data, progress), data, progress)
+
+
+def array_records(data: "Data", *, progress: Progress) -> Source:
+    """The records of ArrayRecord files."""
+    return _records(ArrayRecord(data.field), _found(data, progress), data, progress)
+
+
+def tfds_set(data: "Data", *, progress: Progress) -> Source:
+    """A split of a set of TensorFlow Datasets."""
+    format, found = tfds.find(
+        data.tfds,
+        directory=data.tfds_dir,
+        split=data.tfds_split,
+        field=data.field,
+        cache_dir=cache.directory(data.cache),
+        progress=progress,
+    )
+    return _records(format, found, data, progress)
+
+
+SOURCES: dict[str, Callable[..., Source]] = {
+    "files": text_files,
+    "jsonl": json_lines,
+    "parquet": parquet_rows,
+    "array_record": array_records,
+    "tfds": tfds_set,
     "packages": packages,
     "memory": memory,
     "synthetic": made_up,
 }
 
 
-def open_source(data: "Data") -> Source:
-    """The source that the spec names, whole.
+def open_source(data: "Data", *, progress: Progress = quiet) -> Source:
+    """The source that the spec names, whole. `progress` hears of downloads and of files that are read through.
 
     Raises:
-      ValueError: nothing is there, or it is not what `data.fingerprint` says.
+      ValueError: nothing is there, or too much of it is bad, or it is not what `data.fingerprint` says.
     """
-    source = SOURCES[data.source](data)
+    source = SOURCES[data.source](data, progress=progress)
     if data.fingerprint and source.fingerprint() != data.fingerprint:
         raise ValueError(
             f"data.fingerprint: expected {data.fingerprint}, but this text has {source.fingerprint()}; "
@@ -153,25 +177,19 @@ def open_source(data: "Data") -> Source:
     return source
 
 
-def _open_files(names: dict[str, str], *, cache_dir: pathlib.Path) -> Files:
-    """Files in the order of their names, and of their contents where two have one name."""
-    paths = sorted(names)
-    found = sorted(
-        zip((names[path] for path in paths), digests.of_files(paths, cache_dir=cache_dir), paths, strict=True),
-        key=lambda entry: (entry[0], entry[1].sha256),
+def _found(data: "Data", progress: Progress) -> list[File]:
+    return files.find(data.files, cache_dir=cache.directory(data.cache), progress=progress)
+
+
+def _records(format: Format, found: Sequence[File], data: "Data", progress: Progress) -> Source:
+    return open_records(
+        format,
+        found,
+        max_bad=data.max_bad,
+        cache_dir=cache.directory(data.cache),
+        num_workers=data.prepare_workers,
+        progress=progress,
     )
-    ordered_names, contents, ordered_paths = zip(*found, strict=True)
-    return Files(ordered_names, ordered_paths, contents)
-
-
-def _match(pattern: str) -> dict[str, str]:
-    """{absolute path: name} of the files that a glob matches."""
-    pattern = os.path.abspath(os.path.expanduser(pattern))
-    *folders, _ = pathlib.PurePath(pattern).parts
-    plain = itertools.takewhile(lambda part: not glob.has_magic(part), folders)
-    root = pathlib.PurePath(*plain)
-    found = filter(os.path.isfile, glob.iglob(pattern, recursive=True))
-    return {path: pathlib.PurePath(path).relative_to(root).as_posix() for path in found}
 
 
 def _python_files(distribution: str) -> dict[str, str]:

@@ -11,14 +11,19 @@ from input_pipeline.tokenizer import vocab_size
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """Which text, how it becomes tokens, and how tokens become rows.
+    """Which text, how it becomes tokens, and how tokens become rows. A source does not read the fields of others.
 
     Raises ValueError in one line: what was expected, what came, what to write instead.
     """
 
     seq_len: int  # tokens a row
     source: str = "files"  # a key of sources.SOURCES
-    files: tuple[str, ...] = ()  # globs (source="files")
+    files: tuple[str, ...] = ()  # globs or URLs (source="files", "jsonl", "parquet" and "array_record")
+    field: str = "text"  # of a record, that holds the text; "a.b" is b in a, "" the record itself (sources of records)
+    max_bad: float = 0.01  # the greatest share of records that may hold no text (sources of records)
+    tfds: str = ""  # a set of TensorFlow Datasets, such as "lm1b:1.1.0" (source="tfds")
+    tfds_dir: str = ""  # where it lies; "" for tfds's own folder (source="tfds")
+    tfds_split: str = "train"  # the split of the set whose parts are train_split, val_split, ... (source="tfds")
     packages: tuple[str, ...] = ()  # distributions whose .py files are the documents (source="packages")
     documents: tuple[str, ...] = ()  # the texts themselves (source="memory")
     num_documents: int = 0  # (source="synthetic")
@@ -38,6 +43,10 @@ class Data:
         _at_least("seq_len", self.seq_len, least=1)
         for field in ("num_documents", "document_bytes", "workers", "prepare_workers"):
             _at_least(field, getattr(self, field), least=0)
+        if not 0 <= self.max_bad <= 1:
+            raise ValueError(
+                f"data.max_bad: expected a share from 0 to 1, got {self.max_bad}; write 0.01 for one percent"
+            )
         _one_of("source", self.source, names=SOURCES)
         _one_of("packing", self.packing, names=PACKINGS)
         _one_of("split_by", self.split_by, names=SPLITTERS)

@@ -9,6 +9,8 @@ every text token is predicted exactly once.
     tokens/<key>/documents.npy       int64 [3, documents]: first token, tokens with the separator, bytes of text
     tokens/<key>/index.json          written last: without it there is no store
 
+A record that holds no text keeps its number and has no token at all, not even the separator.
+
 Shards are the unit of parallel work and of resuming. The bytes of a store depend on the text and the
 tokenizer alone. While shards are joined a store takes its space twice.
 """
@@ -24,18 +26,18 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from input_pipeline import cache, workers
-from input_pipeline.documents import Source
+from input_pipeline.documents import BadRecord, Source, attempt, why_bad
 from input_pipeline.progress import Progress, quiet
 from input_pipeline.tokenizer import Tokenizer, id_dtype
 
-FORMAT = "token store 1"
+FORMAT = "token store 2"
 # Documents that begin in the same stretch of this many bytes of text make a shard; longer stretches for a corpus
 # that would have too many shards.
 SHARD_BYTES = 1 << 20
 MAX_SHARDS = 4096
-# Documents named in the index because bytes of theirs were replaced; all of them are counted.
+# Documents named in the index because they are bad, or bytes of theirs were replaced; all of them are counted.
 MAX_NAMED = 100
-_COUNTS = ("lengths", "num_bytes", "replaced")
+_COUNTS = ("lengths", "num_bytes", "replaced", "bad")
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,13 @@ class Index:
     format: str
     fingerprint: str
     dtype: str
-    num_tokens: int  # with one separator a document, without the last eod
+    num_tokens: int  # with one separator a document that is not bad, without the last eod
     num_documents: int
     num_bytes: int  # of source text
     num_replaced: int  # documents that were not UTF-8, and lost the bytes that were not
     replaced: tuple[str, ...]  # names of the first of these
+    num_bad: int  # records that hold no text, and count for nothing
+    bad: tuple[str, ...]  # names of the first of these, each with the reason
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +65,7 @@ class TokenStore:
 
     @property
     def num_tokens(self) -> int:
-        """Tokens that have a target: those of the text, and one separator a document."""
+        """Tokens that have a target: those of the text, and one separator a document that is not bad."""
         return self.index.num_tokens
 
     @property
@@ -132,7 +136,7 @@ def open_store(directory: pathlib.Path) -> TokenStore:
       ValueError: files that are not as long as the index says.
     """
     raw = json.loads((directory / "index.json").read_bytes())
-    store = TokenStore(directory, Index(**raw | {"replaced": tuple(raw["replaced"])}))
+    store = TokenStore(directory, Index(**raw | {name: tuple(raw[name]) for name in ("replaced", "bad")}))
     sizes = {
         "tokens.bin": (store.num_tokens + 1) * np.dtype(store.index.dtype).itemsize,
         "documents.npy": 128 + 3 * 8 * store.num_documents,  # 128: the header of an .npy
@@ -174,16 +178,21 @@ class _Job:
     def make_shard(self, shard: int) -> int:
         """Tokenize the documents of one shard into its file: a zip, so that spoilt bytes are noticed."""
         eod = np.array([self.tokenizer.eod_id], self.dtype)
-        tokens, lengths, num_bytes, replaced = [eod[:0]], [], [], []
+        tokens, lengths, num_bytes, replaced, bad = [eod[:0]], [], [], [], []
         for i in range(self.cuts[shard], self.cuts[shard + 1]):
-            text = self.source.read(i)
+            text = attempt(self.source.read, i)
+            if isinstance(text, BadRecord):
+                bad.append(i)
+                lengths.append(0)
+                num_bytes.append(0)
+                continue
             ids = self.tokenizer.encode(text)
             tokens += [eod, ids]
             lengths.append(1 + len(ids))
             num_bytes.append(len(text))
             if self.tokenizer.reads_utf8_only and not _is_utf8(text):
                 replaced.append(i)
-        _save(self.path(shard), np.concatenate(tokens), lengths, num_bytes, replaced)
+        _save(self.path(shard), np.concatenate(tokens), lengths, num_bytes, replaced, bad)
         return shard
 
 
@@ -228,7 +237,7 @@ def _join(job: _Job, *, directory: pathlib.Path, fingerprint: str) -> None:
             for name, found in counts.items():
                 found.append(shard[name])
         file.write(np.array([job.tokenizer.eod_id], job.dtype).tobytes())
-    lengths, num_bytes, replaced = map(np.concatenate, counts.values())
+    lengths, num_bytes, replaced, bad = map(np.concatenate, counts.values())
     with cache.replacing(directory / "documents.npy") as file:
         np.save(file, np.stack([np.cumsum(lengths) - lengths, lengths, num_bytes]))
     index = Index(
@@ -240,6 +249,8 @@ def _join(job: _Job, *, directory: pathlib.Path, fingerprint: str) -> None:
         num_bytes=int(num_bytes.sum()),
         num_replaced=len(replaced),
         replaced=tuple(job.source.name(i) for i in replaced[:MAX_NAMED]),
+        num_bad=len(bad),
+        bad=tuple(why_bad(job.source, i) for i in bad[:MAX_NAMED]),
     )
     with cache.replacing(directory / "index.json") as file:
         file.write(json.dumps(asdict(index), indent=2).encode())

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from input_pipeline import cache
-from input_pipeline.documents import Source
+from input_pipeline.documents import BadRecord, Source, attempt
 from input_pipeline.progress import Progress, quiet
 
 if TYPE_CHECKING:
@@ -267,16 +267,23 @@ def _fit(source: Source, *, size: int, progress: Progress) -> str:
 
 
 def _sample(source: Source, *, progress: Progress) -> Iterator[str]:
-    """Texts to fit on: all of them up to SAMPLE_BYTES, else the first by a hash of their names, the last
-    one cut.
+    """Texts to fit on: all of them up to SAMPLE_BYTES, else the first by a hash of their names, the last one cut.
+
+    They are read in the order of the source, which is quick where neighbours are stored together.
     """
     order = sorted(range(len(source)), key=lambda i: (cache.key("sample", source.name(i)), i))
-    total = min(SAMPLE_BYTES, sum(source.num_bytes(i) for i in order))
-    done = 0
+    room = {}
+    total = 0
     for i in order:
-        text = source.read(i)[: SAMPLE_BYTES - done]
-        done += len(text)
+        room[i] = min(source.num_bytes(i), SAMPLE_BYTES - total)
+        total += room[i]
+        if total >= SAMPLE_BYTES:
+            break
+    done = 0
+    for i in sorted(room):
+        text = attempt(source.read, i)
+        if isinstance(text, BadRecord):
+            continue
+        done += room[i]
         progress("fitting the tokenizer (bytes)", done, total)
-        yield from pieces(text.decode("utf-8", "replace"))
-        if done >= SAMPLE_BYTES:
-            return
+        yield from pieces(text[: room[i]].decode("utf-8", "replace"))

@@ -30,6 +30,8 @@ from train.step import EvalStep, Step
 from train.writer import Writer
 
 ASSUMED_EPOCH_EXAMPLES = 1_000_000  # where there is no data to count
+# Documents at fault that are named on the screen and in config.json; a store's index.json names more.
+NAMED = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,13 +149,33 @@ class Feed:
         """What is known of the data, for `config.json`."""
         return {
             f"data.{name}": {
+                "documents": rows.store.num_documents,
                 "rows": len(rows),
                 "tokens": rows.num_tokens,
                 "bytes": rows.num_bytes,
                 "fingerprint": rows.fingerprint,
+                "num_bad": rows.store.index.num_bad,
+                "bad": rows.store.index.bad[:NAMED],
+                "num_replaced": rows.store.index.num_replaced,
+                "replaced": rows.store.index.replaced[:NAMED],
             }
             for name, rows in self.rows.items()
         }
+
+    def warnings(self) -> Iterator[str]:
+        """What is wrong with the text, one line for each split and fault."""
+        for name, rows in self.rows.items():
+            index = rows.store.index
+            if index.num_bad:
+                yield (
+                    f"{name}: {index.num_bad:,} of {index.num_documents:,} records hold no text and count for nothing; "
+                    f"the first: {'; '.join(index.bad[:NAMED])}"
+                )
+            if index.num_replaced:
+                yield (
+                    f"{name}: {index.num_replaced:,} of {index.num_documents:,} documents are not UTF-8 and lost the "
+                    f"bytes that are not; the first: {'; '.join(index.replaced[:NAMED])}"
+                )
 
     def train_batches(self, engine: Engine, *, start: int) -> Iterator[dict[str, jax.Array]]:
         """Global batches on the devices, from example `start` on, for ever."""
@@ -186,7 +208,7 @@ def feed(run: spec.Run, *, progress: Progress) -> Feed:
     """
     data = run.data
     cache_dir = cache.directory(data.cache)
-    source = sources.open_source(data)
+    source = sources.open_source(data, progress=progress)
     wanted = {"train"} | {evaluation.split for evaluation in run.eval.values()}
     parts = {name: splits.split(source, getattr(data, f"{name}_split"), by=data.split_by) for name in sorted(wanted)}
     text_tokenizer = tokenizer.load(data, train_source=parts["train"], progress=progress)

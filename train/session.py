@@ -263,6 +263,8 @@ class Session:
             tokenizer.save(feed.tokenizer, self.workdir)
         for text in (overview.config(self.command, derived), *overview.parts(self.engine, feed)):
             writer.say(text)
+        for line in feed.warnings():
+            writer.say(f"warning: {line}")
 
     def _check_data(self, restored: Restored, feed: Feed) -> None:
         """Raises a ValueError unless the training data is what the run began with."""

@@ -7,23 +7,29 @@ import time
 
 import numpy as np
 import pytest
+import record_files
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from input_pipeline import sources
-from input_pipeline.documents import Documents
+from input_pipeline import digests, loader, packing, token_store
+from input_pipeline.documents import BadRecord, Documents, why_bad
 from input_pipeline.sources import SOURCES, Memory, open_source, split
 from input_pipeline.spec import Data
 from input_pipeline.splits import Subset
+from input_pipeline.tokenizer import Bytes
+
+TEXTS = [f"text {i} é" * i for i in range(40)]
 
 
 @pytest.fixture(params=sorted(SOURCES))
 def data(request, tmp_path):
     """A spec of some dozens of documents for each entry of SOURCES."""
-    for i in range(40):
+    if request.param in record_files.FORMATS:
+        return Data(seq_len=8, **record_files.write(request.param, tmp_path / "corpus", TEXTS))
+    for i, text in enumerate(TEXTS):
         file = tmp_path / "corpus" / f"part{i % 3}" / f"{i}.txt"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(f"text {i} é" * i, "utf-8")
+        file.write_text(text, "utf-8")
     specs = {
         "files": {"files": (f"{tmp_path}/corpus/**/*.txt",)},
         "packages": {"packages": ("ml-collections", "etils")},
@@ -31,6 +37,16 @@ def data(request, tmp_path):
         "synthetic": {"num_documents": 40, "document_bytes": 300},
     }
     return Data(seq_len=8, source=request.param, **specs[request.param])
+
+
+@pytest.fixture(params=sorted(record_files.FORMATS))
+def write(request, tmp_path):
+    """Writes texts as records, None being a bad one. -> their spec."""
+
+    def written(texts, *, folder="corpus", **fields):
+        return Data(**{"seq_len": 8} | record_files.write(request.param, tmp_path / folder, texts) | fields)
+
+    return written
 
 
 def _contents(source):
@@ -71,6 +87,86 @@ def test_a_wrong_fingerprint_names_both_and_the_way_out(data):
     found = open_source(data).fingerprint()
     with pytest.raises(ValueError, match=rf"expected 123, .*{found}; --config.data.fingerprint='' accepts it"):
         open_source(Data(**vars(data) | {"fingerprint": "123"}))
+
+
+def test_a_run_goes_on_exactly(data, tmp_path):
+    store = token_store.build(open_source(data), tokenizer=Bytes(), cache_dir=tmp_path / "cache")
+    rows = packing.plan_rows(store, seq_len=32, packing="first_fit", cache_dir=tmp_path / "cache")
+    assert store.num_bytes == sum(map(len, _contents(open_source(data)).values()))
+
+    def batches(*, start, steps):
+        with loader.train_batches(rows, seed=3, batch_size=4, row_range=(0, 4), start=start, workers=0) as found:
+            return [next(found)["tokens"].tobytes() for _ in range(steps)]
+
+    assert batches(start=0, steps=6)[4:] == batches(start=16, steps=2)
+
+
+def test_records_are_the_texts_that_were_written(write):
+    source = open_source(write(TEXTS))
+    assert [source.read(i).decode() for i in range(40)] == TEXTS
+    backwards = [source.read(i).decode() for i in reversed(range(40))]
+    assert backwards[::-1] == TEXTS
+    names = [source.name(i) for i in range(40)]
+    assert names == sorted(set(names))
+    assert names[0].endswith("#000000000")
+
+
+def test_names_and_fingerprints_know_no_folder_and_contents_change_them(write):
+    first, moved, changed = (
+        open_source(write(texts, folder=folder))
+        for texts, folder in ((TEXTS, "one"), (TEXTS, "two"), ([*TEXTS[:-1], "other"], "three"))
+    )
+    assert first.fingerprint() == moved.fingerprint() != changed.fingerprint()
+    assert [first.name(i) for i in range(40)] == [changed.name(i) for i in range(40)]
+
+
+def test_bad_records_are_named_and_count_for_nothing(write, tmp_path):
+    texts = [*TEXTS[:5], None, *TEXTS[5:30], None, None, *TEXTS[30:], None]
+    data = write(texts, max_bad=0.1)
+    source = open_source(data)
+    bad = [i for i, text in enumerate(texts) if text is None]
+    assert source.bad().tolist() == bad
+    for i in bad:
+        with pytest.raises(BadRecord, match=r"text|JSON"):
+            source.read(i)
+        assert (source.num_bytes(i), source.digest(i)) == (0, bytes(32))
+    good = [i for i in range(len(texts)) if i not in bad]
+    assert [source.read(i).decode() for i in good] == TEXTS
+    store = token_store.build(source, tokenizer=Bytes(), cache_dir=tmp_path / "cache")
+    assert (store.num_documents, store.index.num_bad) == (44, 4)
+    assert store.index.bad == tuple(why_bad(source, i) for i in bad)
+    expected = [token for text in TEXTS for token in (256, *text.encode())]
+    assert store.tokens.tolist() == [*expected, 256]
+    assert (store.num_tokens, store.num_bytes) == (len(expected), len("".join(TEXTS).encode()))
+
+
+def test_too_many_bad_records_are_an_error_that_names_the_first(write):
+    with pytest.raises(ValueError, match=r"data.max_bad: expected at most 1%.* got 2 of 42: .*#.*: .*;") as error:
+        open_source(write([None, *TEXTS, None]))
+    assert "\n" not in str(error.value)
+    way_out = float(str(error.value).rsplit("=", 1)[1])
+    assert len(open_source(write([None, *TEXTS, None], folder="again", max_bad=way_out))) == 42
+
+
+def test_a_bad_record_moves_no_other(write):
+    good, bad = (open_source(write(t, folder=f, max_bad=1.0)) for t, f in ((TEXTS, "a"), ([None, *TEXTS[1:]], "b")))
+    assert good.fingerprint() != bad.fingerprint()
+    assert [good.name(i) for i in range(40)] == [bad.name(i) for i in range(40)]
+    assert _contents(Subset(good, np.arange(1, 40))) == _contents(Subset(bad, np.arange(1, 40)))
+
+
+def test_indices_are_made_once_and_reads_are_held_to_them(write, tmp_path, monkeypatch):
+    data = write(TEXTS)
+    before = open_source(data)
+    made = {path: path.stat().st_mtime_ns for path in before.indices}
+    assert {path: path.stat().st_mtime_ns for path in open_source(data).indices} == made
+    for file in (tmp_path / "corpus").rglob("*"):
+        if file.is_file():
+            os.utime(file, ns=(0, 10**18))
+    write([text.upper() for text in TEXTS])
+    with pytest.raises(ValueError, match="as it was when the run began, but it has changed; run again"):
+        pickle.loads(pickle.dumps(before)).read(3)
+    assert open_source(data).read(3).decode() == TEXTS[3].upper()
 
 
 def test_new_documents_never_move_old_ones():
@@ -149,7 +245,7 @@ def test_settled_files_are_not_read_again(tmp_path, monkeypatch):
     os.utime(file, ns=(0, 10**18))
     data = Data(seq_len=8, files=(str(file),))
     open_source(data)
-    monkeypatch.setattr(sources.digests.hashlib, "file_digest", None)
+    monkeypatch.setattr(digests.hashlib, "file_digest", None)
     assert open_source(data).digest(0) == hashlib.sha256(b"one").digest()
 
 

@@ -1,0 +1,110 @@
+"""Sets of TensorFlow Datasets, by name. Their files are read as what they are, so without TensorFlow."""
+
+import pathlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from input_pipeline import example, files, remote
+from input_pipeline.array_record import ArrayRecord
+from input_pipeline.documents import Content, attempt
+from input_pipeline.files import File
+from input_pipeline.parquet import Parquet
+from input_pipeline.progress import Progress
+from input_pipeline.records import Format
+
+_EXTRA = "pip install tensorflow-cpu"
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Records of another format, each of them a tf.train.Example with the text in one of its features."""
+
+    records: Format
+    feature: str
+
+    def scan(self, file: File) -> Iterator[tuple[int, Content]]:
+        for place, content in self.records.scan(file):
+            yield place, content if isinstance(content, Exception) else attempt(example.text_of, content, self.feature)
+
+    def read(self, file: File, place: int) -> bytes:
+        return example.text_of(self.records.read(file, place), self.feature)
+
+
+# A set's file format -> what reads it. TFDS puts whole examples into one column of a Parquet file.
+FORMATS: dict[str, Format] = {"array_record": ArrayRecord(""), "parquet": Parquet("data")}
+
+
+def find(
+    name: str, *, directory: str, split: str, field: str, cache_dir: pathlib.Path, progress: Progress
+) -> tuple[Format, list[File]]:
+    """The files of one split of a set, which is downloaded and made now if it is not there, and how to read them.
+
+    Args:
+      name: as TFDS spells it, such as "lm1b:1.1.0".
+      directory: where sets lie, on this machine or behind a URL; "" for TFDS's own choice.
+
+    Raises:
+      ValueError: no such set, split or field of text; a set that needs TensorFlow.
+    """
+    if not name:
+        raise ValueError("data.tfds: expected the name of a set, got none; write --config.data.tfds=lm1b:1.1.0")
+    info = _prepared(name, directory).info
+    format = FORMATS.get(kind := info.file_format.value)
+    if not format:
+        raise ValueError(
+            f"data.tfds: expected files of {' or '.join(FORMATS)}, but {name!r} lies in {info.data_dir} as {kind}, "
+            f"which needs TensorFlow; write another data.tfds_dir to make it anew, or convert it: {_EXTRA}, then "
+            "tfds convert_format --out_file_format=array_record"
+        )
+    _check_feature(info.features, field, name=name)
+    return Examples(format, field.replace(".", "/")), _shards(
+        info, split, name=name, cache_dir=cache_dir, progress=progress
+    )
+
+
+def _prepared(name: str, directory: str) -> Any:
+    """The builder of a set whose files are there."""
+    import tensorflow_datasets
+
+    where = {"data_dir": directory} if directory else {}
+    try:
+        builder = tensorflow_datasets.builder(name, **where)
+        if not builder.is_prepared():
+            builder = tensorflow_datasets.builder(name, **where, file_format="array_record")
+            builder.download_and_prepare()
+        return builder
+    except ImportError as error:
+        needs = f"TensorFlow: {_EXTRA}" if "tensorflow" in str(error).lower() else f"more: {_line(error)}"
+        raise ValueError(f"data.tfds: making {name!r} needs {needs}") from None
+    except Exception as error:  # TFDS asserts, and a set's own code raises what it likes
+        raise ValueError(f"data.tfds: expected a set that TFDS can make, got {name!r}: {_line(error)}") from None
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
+
+
+def _check_feature(features: Any, field: str, *, name: str) -> None:
+    found = features
+    for part in field.split("."):
+        if not hasattr(found, "keys") or part not in found:
+            there = ", ".join(map(repr, features.keys()))
+            raise ValueError(f"data.field: expected a feature of {name!r}, got {field!r}; it has {there}")
+        found = found[part]
+    if found.shape != () or found.np_dtype not in (str, object, bytes):
+        raise ValueError(f"data.field: expected a feature of text, but {field!r} of {name!r} is {found}")
+
+
+def _shards(info: Any, split: str, *, name: str, cache_dir: pathlib.Path, progress: Progress) -> list[File]:
+    if split not in info.splits:
+        there = ", ".join(map(repr, info.splits))
+        raise ValueError(
+            f"data.tfds_split: expected a whole split of {name!r}, one of {there}, got {split!r}; data.train_split and "
+            "the like take parts of it"
+        )
+    names: dict[str, str] = {}
+    for path in map(str, info.splits[split].filepaths):
+        here = remote.copies(path, cache_dir=cache_dir, progress=progress) if remote.is_url(path) else {path: ""}
+        names |= {copy: pathlib.PurePath(path).name for copy in here}
+    return files.ordered(names, cache_dir=cache_dir)
