@@ -7,7 +7,6 @@ import bz2
 import gzip
 import lzma
 import pathlib
-import shutil
 import zlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -17,7 +16,7 @@ from input_pipeline import cache
 from input_pipeline.files import File
 from input_pipeline.progress import Progress, quiet
 
-_CHUNK_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 16
 _DAMAGE = (EOFError, OSError, zlib.error, lzma.LZMAError)
 
 
@@ -73,6 +72,8 @@ def _expand(file: File, copy: pathlib.Path) -> None:
         with cache.replacing(copy) as draft:
             try:
                 with OPENERS[_suffix(file)](file.path) as source:
-                    shutil.copyfileobj(source, draft, _CHUNK_BYTES)
+                    # What came before a fault is kept: `read1` never reads on once it has something.
+                    while chunk := source.read1(_CHUNK_BYTES):
+                        draft.write(chunk)
             except _DAMAGE as error:
                 draft.write(f"\ndamaged {_suffix(file)} file, what follows is lost: {error}\n".encode())

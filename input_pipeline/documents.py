@@ -11,6 +11,7 @@ class BadRecord(ValueError):
 
 
 Content: TypeAlias = bytes | BadRecord
+BAD = bytes(32)  # stands for the hash of a bad record
 
 
 def attempt(read: Callable[..., bytes], *args: Any) -> Content:
@@ -19,6 +20,16 @@ def attempt(read: Callable[..., bytes], *args: Any) -> Content:
         return read(*args)
     except BadRecord as error:
         return error
+
+
+def size(content: Content) -> int:
+    """Bytes of text."""
+    return 0 if isinstance(content, BadRecord) else len(content)
+
+
+def digest(content: Content) -> bytes:
+    """SHA-256 of a text; BAD for a bad record."""
+    return BAD if isinstance(content, BadRecord) else hashlib.sha256(content).digest()
 
 
 class Source(Protocol):
@@ -33,7 +44,7 @@ class Source(Protocol):
         """The length of document i, without reading it where that can be avoided; 0 for a bad record."""
 
     def digest(self, i: int) -> bytes:
-        """SHA-256 of document i; 32 zeros for a bad record."""
+        """SHA-256 of document i; BAD for a bad record."""
 
     def read(self, i: int) -> bytes:
         """Document i.
@@ -48,7 +59,9 @@ class Source(Protocol):
 
 def why_bad(source: Source, i: int) -> str:
     """The name of a bad record, and the reason."""
-    return f"{source.name(i)}: {attempt(source.read, i)}"
+    reason = attempt(source.read, i)
+    assert isinstance(reason, BadRecord)
+    return f"{source.name(i)}: {reason}"
 
 
 class Documents:
@@ -64,10 +77,10 @@ class Documents:
         raise NotImplementedError
 
     def num_bytes(self, i: int) -> int:
-        return len(self.read(i))
+        return size(attempt(self.read, i))
 
     def digest(self, i: int) -> bytes:
-        return hashlib.sha256(self.read(i)).digest()
+        return digest(attempt(self.read, i))
 
     def fingerprint(self) -> str:
         return self._fingerprint

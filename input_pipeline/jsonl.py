@@ -32,7 +32,7 @@ class JsonLines:
             return self._text(lines.readline())
 
     def _text(self, line: bytes) -> bytes:
-        return text_of(parse(line), self.field)
+        return text_of(parse(line.rstrip(b"\r\n")), self.field)
 
 
 def parse(raw: bytes) -> Any:

@@ -9,7 +9,6 @@ read alone, and no file is ever held in memory.
 
 import bisect
 import functools
-import hashlib
 import itertools
 import pathlib
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,7 @@ from typing import Protocol
 
 import numpy as np
 
-from input_pipeline import cache, workers
+from input_pipeline import cache, documents, workers
 from input_pipeline.documents import BadRecord, Content, Documents, attempt, why_bad
 from input_pipeline.files import File
 from input_pipeline.progress import Progress, quiet
@@ -27,7 +26,6 @@ from input_pipeline.progress import Progress, quiet
 RECIPE = "records 1"
 RECORD = np.dtype([("place", "<i8"), ("num_bytes", "<i8"), ("sha256", "u1", 32)])
 _MADE = np.dtype([("place", "<i8"), ("num_bytes", "<i8"), ("sha256", "V32")])  # the same bytes, faster to fill
-BAD = bytes(32)  # stands for the hash of a bad record
 # Below this much to read, processes cost more than they bring.
 _BYTES_PER_WORKER = 16 << 20
 _NAMED = 3  # bad records in an error
@@ -86,7 +84,7 @@ class Records(Documents):
     def read(self, i: int) -> bytes:
         file, row = self._locate(i)
         content = attempt(self.format.read, self.files[file], int(self._tables[file]["place"][row]))
-        if _digest(content) != self.digest(i):
+        if documents.digest(content) != self.digest(i):
             raise ValueError(
                 f"expected {self.files[file].path} as it was when the run began, but it has changed; run again"
             )
@@ -135,9 +133,7 @@ def open_records(
     indexer.index(files, num_workers=num_workers, progress=progress)
     source = Records(tuple(files), format, tuple(map(indexer.path, files)))
     if not len(source):
-        raise ValueError(
-            f"data.files: expected records, got none in {len(files)} files, the first of them {files[0].path}"
-        )
+        raise ValueError(f"data: expected records, got none in {len(files)} files, the first of them {files[0].path}")
     _check(source, max_bad=max_bad)
     return source
 
@@ -148,14 +144,10 @@ def _check(source: Records, *, max_bad: float) -> None:
     if share > max_bad:
         first = "; ".join(why_bad(source, i) for i in bad[:_NAMED])
         raise ValueError(
-            f"data.max_bad: expected at most {max_bad * 100:g}% of the records to be bad, got {len(bad)} of {len(source)}: "
-            f"{first}; write another data.field, mend them, or let them count for nothing: "
-            f"--config.data.max_bad={min(1.0, float(f'{share * 1.1:.2g}'))}"
+            f"data.max_bad: expected at most {max_bad * 100:g}% of the records to be bad, "
+            f"got {len(bad)} of {len(source)}: {first}; write another data.field, mend them, or let them count for "
+            f"nothing with --config.data.max_bad={min(1.0, float(f'{share * 1.1:.2g}'))}"
         )
-
-
-def _digest(content: Content) -> bytes:
-    return BAD if isinstance(content, BadRecord) else hashlib.sha256(content).digest()
 
 
 @dataclass(frozen=True)
@@ -190,5 +182,4 @@ class _Indexer:
 
     def _rows(self, file: File) -> Iterator[tuple[int, int, bytes]]:
         for place, content in self.format.scan(file):
-            num_bytes = 0 if isinstance(content, BadRecord) else len(content)
-            yield place, num_bytes, _digest(content)
+            yield place, documents.size(content), documents.digest(content)

@@ -6,6 +6,7 @@ another file here. Copies are whole or absent, as all in cache.py, and as long a
     remote/<key>/<name of the file>
 """
 
+import functools
 import glob
 import pathlib
 import posixpath
@@ -106,7 +107,7 @@ def _listed(pattern: str) -> list[Remote]:
             name=posixpath.relpath(found, root),
             num_bytes=info["size"],
             version=_version(info),
-            open=lambda found=found: system.open(found, "rb"),
+            open=functools.partial(system.open, found, "rb"),
         )
         for found, info in infos.items()
         if info["type"] == "file"
@@ -115,12 +116,13 @@ def _listed(pattern: str) -> list[Remote]:
 
 def _file_system(url: str) -> tuple[Any, str]:
     import fsspec
+    from fsspec.registry import known_implementations
 
     protocol = _protocol(url)
     try:
         return fsspec.core.url_to_fs(url)
     except ImportError:
-        package = fsspec.registry.known_implementations[protocol]["class"].split(".")[0]
+        package = known_implementations[protocol]["class"].split(".")[0]
         raise ValueError(f"data.files: {protocol}:// needs the package {package}; pip install {package}") from None
     except ValueError as error:
         known = ", ".join(("gs", "s3", *_WEB))
@@ -151,7 +153,7 @@ def _web(url: str) -> list[Remote]:
             name=posixpath.basename(urllib.parse.unquote(urllib.parse.urlsplit(url).path)) or "index",
             num_bytes=int(size) if size and not encoded else None,
             version=headers.get("ETag") or headers.get("Last-Modified") or "",
-            open=lambda: urllib.request.urlopen(url, timeout=_TIMEOUT_S),
+            open=functools.partial(urllib.request.urlopen, url, timeout=_TIMEOUT_S),
         )
     ]
 

@@ -41,7 +41,7 @@ def find(
     """The files of one split of a set, which is downloaded and made now if it is not there, and how to read them.
 
     Args:
-      name: as TFDS spells it, such as "lm1b:1.1.0".
+      name: as TFDS spells it, such as "lm1b:1.1.0", or the folder of one version of a set.
       directory: where sets lie, on this machine or behind a URL; "" for TFDS's own choice.
 
     Raises:
@@ -66,9 +66,12 @@ def find(
 def _prepared(name: str, directory: str) -> Any:
     """The builder of a set whose files are there."""
     import tensorflow_datasets
+    from etils import epath
 
     where = {"data_dir": directory} if directory else {}
     try:
+        if "/" in name and (epath.Path(name).expanduser() / "dataset_info.json").exists():
+            return tensorflow_datasets.builder_from_directory(epath.Path(name).expanduser())
         builder = tensorflow_datasets.builder(name, **where)
         if not builder.is_prepared():
             builder = tensorflow_datasets.builder(name, **where, file_format="array_record")

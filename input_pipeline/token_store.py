@@ -26,7 +26,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from input_pipeline import cache, workers
-from input_pipeline.documents import BadRecord, Source, attempt, why_bad
+from input_pipeline.documents import BadRecord, Content, Source, attempt, size, why_bad
 from input_pipeline.progress import Progress, quiet
 from input_pipeline.tokenizer import Tokenizer, id_dtype
 
@@ -177,23 +177,25 @@ class _Job:
 
     def make_shard(self, shard: int) -> int:
         """Tokenize the documents of one shard into its file: a zip, so that spoilt bytes are noticed."""
-        eod = np.array([self.tokenizer.eod_id], self.dtype)
-        tokens, lengths, num_bytes, replaced, bad = [eod[:0]], [], [], [], []
-        for i in range(self.cuts[shard], self.cuts[shard + 1]):
-            text = attempt(self.source.read, i)
-            if isinstance(text, BadRecord):
-                bad.append(i)
-                lengths.append(0)
-                num_bytes.append(0)
-                continue
-            ids = self.tokenizer.encode(text)
-            tokens += [eod, ids]
-            lengths.append(1 + len(ids))
-            num_bytes.append(len(text))
-            if self.tokenizer.reads_utf8_only and not _is_utf8(text):
-                replaced.append(i)
+        numbers = range(self.cuts[shard], self.cuts[shard + 1])
+        contents = [attempt(self.source.read, i) for i in numbers]
+        tokens = [self._tokens(content) for content in contents]
+        lengths = [len(ids) for ids in tokens]
+        num_bytes = [size(content) for content in contents]
+        replaced = [i for i, content in zip(numbers, contents, strict=True) if self._replaces_bytes(content)]
+        bad = [i for i, content in zip(numbers, contents, strict=True) if isinstance(content, BadRecord)]
         _save(self.path(shard), np.concatenate(tokens), lengths, num_bytes, replaced, bad)
         return shard
+
+    def _tokens(self, content: Content) -> np.ndarray:
+        """[eod, t0 .. tn-1]; nothing for a bad record."""
+        if isinstance(content, BadRecord):
+            return np.empty(0, self.dtype)
+        return np.append(np.array([self.tokenizer.eod_id], self.dtype), self.tokenizer.encode(content))
+
+    def _replaces_bytes(self, content: Content) -> bool:
+        """Whether the tokenizer loses bytes of this text."""
+        return self.tokenizer.reads_utf8_only and not isinstance(content, BadRecord) and not _is_utf8(content)
 
 
 def _save(path: pathlib.Path, tokens: np.ndarray, *counts: list[int]) -> None:

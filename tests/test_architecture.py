@@ -43,7 +43,10 @@ FLOORS = {
 }
 # Order within one floor.
 STEPS = {"train.evaluate": ("train.step",)}
-HEAVY = ("jax", "flax", "optax", "orbax", "grain", "tokenizers", "matplotlib", "tensorboardX", "tensorflow")
+HEAVY = (
+    *("jax", "flax", "optax", "orbax", "grain", "tokenizers", "matplotlib", "tensorboardX", "tensorflow"),
+    *("pyarrow", "tensorflow_datasets", "array_record", "fsspec"),
+)
 
 
 def modules() -> dict[str, pathlib.Path]:

@@ -14,6 +14,7 @@ import time
 
 import numpy as np
 import pytest
+import record_files
 import tiny_runs
 
 from train import session
@@ -462,3 +463,23 @@ def test_a_sample_of_a_finished_run(undisturbed):
     assert greedy.startswith("ab")
     assert len(greedy) > 10
     assert sample("--seed=1") != sample("--seed=2")
+
+
+def test_records_that_hold_no_text_are_told_of(tmp_path):
+    texts = [None if i in (7, 40) else f"story {i}, and what came of it. " * 20 for i in range(60)]
+    [files] = record_files.write("jsonl", tmp_path / "corpus", texts)["files"]
+    arguments = ("--config.data.source=jsonl", f"--config.data.files={files}", "--config.train.num_steps=2")
+    refused = run(tmp_path / "run", *arguments)
+    assert refused.returncode == 2
+    assert (
+        "data.max_bad: expected at most 1% of the records to be bad, got 2 of 60: a.jsonl#000000007" in refused.stderr
+    )
+    done = run(tmp_path / "run", *arguments, "--config.data.max_bad=0.05")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("records hold no text and count for nothing; the first: ") >= 1
+    derived = json.loads((tmp_path / "run" / "config.json").read_text())["derived"]
+    found = [derived["data.train"], derived["data.val"]]
+    assert sum(part["num_bad"] for part in found) == 2
+    named = [name.split(": ")[0] for part in found for name in part["bad"]]
+    assert sorted(named) == ["a.jsonl#000000007", "b.jsonl#000000010"]
+    assert all("not JSON" in name for part in found for name in part["bad"])

@@ -1,5 +1,6 @@
 """Rows against a slow, obvious reading of the store, and the laws that both packings keep."""
 
+import itertools
 import os
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from input_pipeline import batch, packing
+from input_pipeline.documents import BadRecord
 from input_pipeline.packing import PACKINGS, plan_rows
 from input_pipeline.sources import Memory
 from input_pipeline.token_store import build
@@ -106,6 +108,30 @@ def test_every_token_is_a_target_once_and_segments_are_documents(rule, tmp_path)
     total = sum(row["weights"].sum() for row in _read_all(rows))
     assert total == rows.num_tokens == sum(len(text) + 1 for text in texts)
     assert rows.num_bytes == sum(map(len, texts))
+
+
+def test_bad_records_leave_the_rows_as_if_they_were_not_there(rule, tmp_path):
+    class WithBad(Memory):
+        def read(self, i):
+            if self.texts[i] is None:
+                raise BadRecord("spoilt")
+            return self.texts[i]
+
+        def num_bytes(self, i):
+            return len(self.texts[i] or b"")
+
+        def digest(self, i):
+            return bytes(32) if self.texts[i] is None else super().digest(i)
+
+    texts = _texts(5)
+    with_bad = (None, *itertools.chain(*((text, None) for text in texts[:20])), None, *texts[20:], None)
+    store = build(WithBad(with_bad), tokenizer=Bytes(), cache_dir=tmp_path)
+    rows = plan_rows(store, seq_len=16, packing=rule, cache_dir=tmp_path)
+    expected = _rows(texts, seq_len=16, packing=rule, cache_dir=tmp_path)
+    assert (rows.num_tokens, rows.num_bytes) == (expected.num_tokens, expected.num_bytes)
+    assert len(rows) == len(expected)
+    for key, array in expected.read(np.arange(len(expected))).items():
+        np.testing.assert_array_equal(rows.read(np.arange(len(rows)))[key], array)
 
 
 def test_concat_wastes_nothing_and_first_fit_cuts_nothing_short(tmp_path):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from input_pipeline import token_store
+from input_pipeline.documents import BadRecord, Documents
 from input_pipeline.packing import plan_rows
 from input_pipeline.sources import Memory
 from input_pipeline.token_store import build, open_store
@@ -175,6 +176,41 @@ def test_what_is_not_utf8_is_counted_and_named(tmp_path):
     store = build(source, tokenizer=HuggingFace(made.to_str()), cache_dir=tmp_path)
     assert (store.index.num_replaced, store.index.replaced) == (2, ("document-000001", "document-000003"))
     assert (store.num_bytes, store.num_tokens) == (8, 4 + 4 + 3 + 2 + 3)
+
+
+class Spoilt(Documents):
+    """Memory, whose text "bad" cannot be read."""
+
+    def __init__(self, *texts):
+        self.texts = texts
+
+    def __len__(self):
+        return len(self.texts)
+
+    def name(self, i):
+        return f"record-{i}"
+
+    def read(self, i):
+        if self.texts[i] == b"bad":
+            raise BadRecord("spoilt")
+        return self.texts[i]
+
+
+def test_a_bad_record_has_no_token_not_even_a_separator(tmp_path):
+    store = build(Spoilt(b"bad", b"ab", b"", b"bad", b"c", b"bad"), tokenizer=Bytes(), cache_dir=tmp_path)
+    assert store.tokens.tolist() == [256, 97, 98, 256, 256, 99, 256]
+    assert store.documents.tolist() == [[0, 0, 3, 4, 4, 6], [0, 3, 1, 0, 2, 0], [0, 2, 0, 0, 1, 0]]
+    assert (store.num_tokens, store.num_documents, store.num_bytes) == (6, 6, 3)
+    assert store.index.num_bad == 3
+    assert store.index.bad == ("record-0: spoilt", "record-3: spoilt", "record-5: spoilt")
+    assert open_store(store.directory).index == store.index
+
+
+def test_a_source_of_bad_records_alone_has_no_rows(tmp_path):
+    store = build(Spoilt(b"bad", b"bad"), tokenizer=Bytes(), cache_dir=tmp_path)
+    assert store.num_tokens == 0
+    with pytest.raises(ValueError, match="expected text, but all 2 records hold none"):
+        plan_rows(store, seq_len=8, packing="concat", cache_dir=tmp_path)
 
 
 def test_keys_tell_texts_and_tokenizers_apart(tmp_path):
