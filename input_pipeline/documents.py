@@ -2,8 +2,10 @@
 
 import functools
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol, TypeAlias
+
+import numpy as np
 
 
 class BadRecord(ValueError):
@@ -56,6 +58,9 @@ class Source(Protocol):
     def fingerprint(self) -> str:
         """SHA-256, in hex, of the sorted names and contents."""
 
+    def lines(self, members: np.ndarray) -> Iterator[bytes]:
+        """What the fingerprint of these documents (int64) alone would hash, in pieces: see `Documents`."""
+
 
 def why_bad(source: Source, i: int) -> str:
     """The name of a bad record, and the reason."""
@@ -87,13 +92,18 @@ class Documents:
 
     @functools.cached_property
     def _fingerprint(self) -> str:
-        entries = sorted((_encode(self.name(i)), self.digest(i)) for i in range(len(self)))
         whole = hashlib.sha256()
-        for name, digest in entries:
-            whole.update(b"%d %b %b\n" % (len(name), name, digest))
+        for lines in self.lines(np.arange(len(self))):
+            whole.update(lines)
         return whole.hexdigest()
 
+    def lines(self, members: np.ndarray) -> Iterator[bytes]:
+        """What a fingerprint of these documents hashes: a line for each, in the order of names and contents."""
+        entries = sorted((encode(self.name(i)), self.digest(i)) for i in members.tolist())
+        for name, content in entries:
+            yield b"%d %b %b\n" % (len(name), name, content)
 
-def _encode(name: str) -> bytes:
+
+def encode(name: str) -> bytes:
     """The bytes of a name; file names need not be UTF-8."""
     return name.encode("utf-8", "surrogateescape")

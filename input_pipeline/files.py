@@ -31,7 +31,7 @@ def find(patterns: Sequence[str], *, cache_dir: pathlib.Path, progress: Progress
     names: dict[str, str] = {}  # path -> name
     for pattern in patterns:
         if remote.is_url(pattern):
-            found = remote.copies(pattern, cache_dir=cache_dir, progress=progress)
+            found = remote.copies([pattern], cache_dir=cache_dir, progress=progress)
         else:
             found = _match(pattern)
         if not found:

@@ -29,6 +29,7 @@ _MADE = np.dtype([("place", "<i8"), ("num_bytes", "<i8"), ("sha256", "V32")])  #
 # Below this much to read, processes cost more than they bring.
 _BYTES_PER_WORKER = 16 << 20
 _NAMED = 3  # bad records in an error
+_LINES = 1 << 16  # records whose lines are in memory at a time
 
 
 class Format(Protocol):
@@ -94,21 +95,54 @@ class Records(Documents):
 
     def bad(self) -> np.ndarray:
         """int64, the numbers of the bad records."""
-        begins = [0, *self._ends[:-1]]
-        found = [
-            begin + np.flatnonzero(~table["sha256"].any(axis=1))
-            for begin, table in zip(begins, self._tables, strict=True)
-        ]
-        return np.concatenate(found)
+        found = [np.flatnonzero(~table["sha256"].any(axis=1)) for table in self._tables]
+        return np.concatenate([begin + rows for begin, rows in zip(self._begins, found, strict=True)])
+
+    def lines(self, members: np.ndarray) -> Iterator[bytes]:
+        """As `Documents` has it, for millions of records: nothing is sorted but numbers, and no name is spelt alone."""
+        if not self._in_order:
+            yield from super().lines(members)
+            return
+        members = np.sort(members)
+        edges = np.searchsorted(members, [*self._begins, len(self)])
+        for file, (first, last) in enumerate(itertools.pairwise(edges)):
+            for start in range(first, last, _LINES):
+                rows = members[start : min(start + _LINES, last)] - self._begins[file]
+                yield _lines(self._prefixes[file], rows, self._tables[file]["sha256"][rows])
+
+    @functools.cached_property
+    def _begins(self) -> list[int]:
+        """The number of the first record of each file."""
+        return [0, *self._ends[:-1]]
+
+    @functools.cached_property
+    def _prefixes(self) -> list[bytes]:
+        """What all names of each file begin with."""
+        return [documents.encode(f"{file.name}#") for file in self.files]
+
+    @property
+    def _in_order(self) -> bool:
+        """Whether names sort as their records are numbered."""
+        pairs = itertools.pairwise(self._prefixes)
+        return max(map(len, self._tables)) <= 10**9 and all(a < b and not b.startswith(a) for a, b in pairs)
 
     def _locate(self, i: int) -> tuple[int, int]:
         """-> file, and row in it."""
         i = range(len(self))[i]
         file = bisect.bisect_right(self._ends, i)
-        return file, i - (self._ends[file - 1] if file else 0)
+        return file, i - self._begins[file]
 
     def __reduce__(self):
         return Records, (self.files, self.format, self.indices)
+
+
+def _lines(prefix: bytes, rows: np.ndarray, sha256: np.ndarray) -> bytes:
+    """The line of each of these rows of one file, which `Documents.lines` would give; sha256 is [rows, 32]."""
+    head = np.frombuffer(b"%d %b" % (len(prefix) + 9, prefix), np.uint8)
+    digits = rows[:, None] // 10 ** np.arange(8, -1, -1) % 10 + ord("0")
+    columns = [np.tile(head, (len(rows), 1)), digits, np.full((len(rows), 1), ord(" ")), sha256]
+    lines = np.concatenate([*columns, np.full((len(rows), 1), ord("\n"))], axis=1)
+    return lines.astype(np.uint8).tobytes()
 
 
 def open_records(

@@ -46,19 +46,21 @@ def is_url(path: str) -> bool:
     return "://" in path
 
 
-def copies(url: str, *, cache_dir: pathlib.Path, progress: Progress = quiet) -> dict[str, str]:
-    """{path of the copy: name} of the files that a URL, or a glob of URLs, matches.
+def copies(
+    urls: Sequence[str], *, cache_dir: pathlib.Path, progress: Progress = quiet, field: str = "data.files"
+) -> dict[str, str]:
+    """{path of the copy: name} of the files that URLs, or globs of URLs, match; errors name the `field`.
 
     Raises:
       ValueError: a protocol that is not installed or not known, a server that refuses, a copy that is too short.
     """
-    found = _web(url) if _protocol(url) in _WEB else _listed(url)
+    found = [remote for url in urls for remote in (_web(url, field) if _protocol(url) in _WEB else _listed(url, field))]
     paths = {remote: _path(remote, cache_dir) for remote in found}
     missing = [remote for remote in found if not (remote.version and paths[remote].is_file())]
     total = sum(remote.num_bytes or 0 for remote in missing)
     done = 0
     with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        copying = [pool.submit(_copy, remote, paths[remote]) for remote in missing]
+        copying = [pool.submit(_copy, remote, paths[remote], field) for remote in missing]
         try:
             for copied in as_completed(copying):
                 done += copied.result()
@@ -77,7 +79,7 @@ def _path(remote: Remote, cache_dir: pathlib.Path) -> pathlib.Path:
     return cache_dir / "remote" / key[:32] / posixpath.basename(remote.name)
 
 
-def _copy(remote: Remote, path: pathlib.Path) -> int:
+def _copy(remote: Remote, path: pathlib.Path, field: str) -> int:
     """-> bytes copied."""
     try:
         with remote.open() as source, cache.replacing(path) as draft:
@@ -86,20 +88,20 @@ def _copy(remote: Remote, path: pathlib.Path) -> int:
             if remote.num_bytes not in (None, num_bytes):
                 raise ValueError(f"expected {remote.num_bytes} bytes, got {num_bytes}; run again")
     except (OSError, ValueError) as error:
-        raise ValueError(f"data.files: copying {remote.url}: {error}") from None
+        raise ValueError(f"{field}: copying {remote.url}: {error}") from None
     return num_bytes
 
 
-def _listed(pattern: str) -> list[Remote]:
+def _listed(pattern: str, field: str) -> list[Remote]:
     """What a file system of fsspec lists."""
-    system, path = _file_system(pattern)
+    system, path = file_system(pattern, field=field)
     try:
         paths: Sequence[str] = system.glob(path) if glob.has_magic(path) else [path]
         infos = {found: system.info(found) for found in paths}
     except FileNotFoundError:
         return []
     except Exception as error:  # every protocol raises its own
-        raise ValueError(f"data.files: expected to read {pattern!r}, but {type(error).__name__}: {error}") from None
+        raise ValueError(f"{field}: expected to read {pattern!r}, but {type(error).__name__}: {error}") from None
     root = _plain_folder(path)
     return [
         Remote(
@@ -114,7 +116,12 @@ def _listed(pattern: str) -> list[Remote]:
     ]
 
 
-def _file_system(url: str) -> tuple[Any, str]:
+def file_system(url: str, *, field: str = "data.files") -> tuple[Any, str]:
+    """fsspec's file system for a URL, and the path there.
+
+    Raises:
+      ValueError: a protocol that is not installed or not known.
+    """
     import fsspec
     from fsspec.registry import known_implementations
 
@@ -123,10 +130,10 @@ def _file_system(url: str) -> tuple[Any, str]:
         return fsspec.core.url_to_fs(url)
     except ImportError:
         package = known_implementations[protocol]["class"].split(".")[0]
-        raise ValueError(f"data.files: {protocol}:// needs the package {package}; pip install {package}") from None
+        raise ValueError(f"{field}: {protocol}:// needs the package {package}; pip install {package}") from None
     except ValueError as error:
         known = ", ".join(("gs", "s3", *_WEB))
-        raise ValueError(f"data.files: expected a path, or a URL such as {known}, got {url!r}: {error}") from None
+        raise ValueError(f"{field}: expected a path, or a URL such as {known}, got {url!r}: {error}") from None
 
 
 def _version(info: dict[str, Any]) -> str:
@@ -142,9 +149,9 @@ def _plain_folder(pattern: str) -> str:
     return folder
 
 
-def _web(url: str) -> list[Remote]:
+def _web(url: str, field: str) -> list[Remote]:
     """One file of a web server; a question mark there begins a query and is no wildcard."""
-    headers = _headers(url)
+    headers = _headers(url, field)
     size = headers.get("Content-Length")
     encoded = headers.get("Content-Encoding", "identity") != "identity"
     return [
@@ -158,9 +165,9 @@ def _web(url: str) -> list[Remote]:
     ]
 
 
-def _headers(url: str) -> Any:
+def _headers(url: str, field: str) -> Any:
     try:
         with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_TIMEOUT_S) as answer:
             return answer.headers
     except (OSError, ValueError) as error:
-        raise ValueError(f"data.files: expected a file at {url}, but {error}; write its path or URL") from None
+        raise ValueError(f"{field}: expected a file at {url}, but {error}; write its path or URL") from None

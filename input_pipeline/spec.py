@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from input_pipeline.packing import PACKINGS
-from input_pipeline.sources import SOURCES, SPLITTERS, parse_split
+from input_pipeline.sources import SOURCES, SPLITTERS, constructor, parse_split
 from input_pipeline.tokenizer import vocab_size
 
 
@@ -17,7 +17,7 @@ class Data:
     """
 
     seq_len: int  # tokens a row
-    source: str = "files"  # a key of sources.SOURCES
+    source: str = "files"  # a key of sources.SOURCES, or my_package.my_module:name
     files: tuple[str, ...] = ()  # globs or URLs (source="files", "jsonl", "parquet" and "array_record")
     field: str = "text"  # of a record, that holds the text; "a.b" is b in a, "" the record itself (sources of records)
     max_bad: float = 0.01  # the greatest share of records that may hold no text (sources of records)
@@ -47,7 +47,10 @@ class Data:
             raise ValueError(
                 f"data.max_bad: expected a share from 0 to 1, got {self.max_bad}; write 0.01 for one percent"
             )
-        _one_of("source", self.source, names=SOURCES)
+        if ":" in self.source:
+            constructor(self.source)
+        else:
+            _one_of("source", self.source, names=SOURCES)
         _one_of("packing", self.packing, names=PACKINGS)
         _one_of("split_by", self.split_by, names=SPLITTERS)
         if self.tokenizer == "bytes" or self.tokenizer.startswith("bpe"):

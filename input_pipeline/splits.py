@@ -7,7 +7,7 @@ were there. Complementary ranges share out the source without loss or overlap.
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -124,6 +124,9 @@ class Subset(Documents):
 
     def read(self, i: int) -> bytes:
         return self.whole.read(self.members[i])
+
+    def lines(self, members: np.ndarray) -> Iterator[bytes]:
+        return self.whole.lines(self.members[members])
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,8 @@ def _prepared(name: str, directory: str) -> Any:
     import tensorflow_datasets
     from etils import epath
 
+    for url in filter(remote.is_url, (name, directory)):
+        remote.file_system(url, field="data.tfds")
     where = {"data_dir": directory} if directory else {}
     try:
         if "/" in name and (epath.Path(name).expanduser() / "dataset_info.json").exists():
@@ -106,8 +108,8 @@ def _shards(info: Any, split: str, *, name: str, cache_dir: pathlib.Path, progre
             f"data.tfds_split: expected a whole split of {name!r}, one of {there}, got {split!r}; data.train_split and "
             "the like take parts of it"
         )
-    names: dict[str, str] = {}
-    for path in map(str, info.splits[split].filepaths):
-        here = remote.copies(path, cache_dir=cache_dir, progress=progress) if remote.is_url(path) else {path: ""}
-        names |= {copy: pathlib.PurePath(path).name for copy in here}
+    paths = [str(path) for path in info.splits[split].filepaths]
+    urls = [path for path in paths if remote.is_url(path)]
+    names = {path: pathlib.PurePath(path).name for path in paths if path not in urls}
+    names |= remote.copies(urls, cache_dir=cache_dir, progress=progress, field="data.tfds")
     return files.ordered(names, cache_dir=cache_dir)

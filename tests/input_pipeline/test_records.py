@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import hashlib
 import json
 import lzma
 import os
@@ -12,10 +13,12 @@ import pytest
 import record_files
 from pyarrow import parquet
 
-from input_pipeline import compression
+from input_pipeline import compression, records
 from input_pipeline import parquet as parquet_rows
+from input_pipeline.documents import why_bad
 from input_pipeline.sources import open_source
 from input_pipeline.spec import Data
+from input_pipeline.splits import Subset
 
 TEXTS = [f"text {i} é" * i for i in range(300)]
 LINES = "".join(json.dumps({"text": text}) + "\n" for text in TEXTS).encode()
@@ -31,8 +34,6 @@ def _texts(source):
 
 
 def _reasons(source):
-    from input_pipeline.documents import why_bad
-
     return [why_bad(source, i) for i in source.bad()]
 
 
@@ -156,8 +157,6 @@ def test_a_file_without_records(tmp_path):
 
 
 def test_processes_make_the_same_index(tmp_path, monkeypatch):
-    from input_pipeline import records
-
     paths = [tmp_path / f"{name}.jsonl" for name in "abc"]
     for path in paths:
         path.write_bytes(LINES)
@@ -173,6 +172,22 @@ def test_processes_make_the_same_index(tmp_path, monkeypatch):
     ]
     assert found[0].fingerprint() == found[1].fingerprint()
     assert heard[-1] == ("reading records (bytes)", 3 * len(LINES), 3 * len(LINES))
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("a", "a!"), ("a", "a#0"), ("a", "sub/a"), ("é", "ü")])
+def test_fingerprints_of_many_files_are_those_of_their_sorted_lines(names, tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "_LINES", 7)
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(LINES)
+    source = open_source(Data(seq_len=8, source="jsonl", files=(f"{tmp_path}/**/*",)))
+    assert len(source) == 600
+    members = np.random.default_rng(0).permutation(600)[:500]
+    part = Subset(source, members)
+    entries = sorted((source.name(i).encode(), source.digest(i)) for i in members)
+    expected = b"".join(b"%d %b %b\n" % (len(name), name, digest) for name, digest in entries)
+    assert part.fingerprint() == hashlib.sha256(expected).hexdigest()
+    assert Subset(part, np.arange(10)).fingerprint() == Subset(source, members[:10]).fingerprint()
 
 
 # --- Parquet ---

@@ -264,6 +264,17 @@ def test_a_base_that_knows_names_and_contents_is_enough():
     assert len(Letters().fingerprint()) == 64
 
 
+def test_a_source_of_somebody_elses(tmp_path, monkeypatch):
+    (tmp_path / "their_module.py").write_text(
+        "from input_pipeline.sources import Memory\ndef letters(data, *, progress): return Memory((b'a', b'b'))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert open_source(Data(seq_len=8, source="their_module:letters")).read(1) == b"b"
+    for name in ("their_module:words", "no_module:letters"):
+        with pytest.raises(ValueError, match=f"data.source: expected an importable module:name, got '{name}'"):
+            Data(seq_len=8, source=name)
+
+
 def test_synthetic_text_never_changes():
     source = open_source(Data(seq_len=8, source="synthetic", num_documents=3, document_bytes=500))
     assert source.fingerprint() == "64aa84416f2275cb3aee165b895414c4239eead0c29f037f77b048308f080975"
@@ -275,6 +286,7 @@ def test_synthetic_text_never_changes():
     [
         ({"seq_len": 0}, r"data.seq_len: expected 1 or more, got 0"),
         ({"source": "fils"}, r"data.source: expected one of 'files', .*; got 'fils'; write 'files'"),
+        ({"max_bad": 1.5}, r"data.max_bad: expected a share from 0 to 1, got 1.5; write 0.01"),
         ({"packing": "firstfit"}, r"data.packing: .* write 'first_fit'"),
         ({"split_by": "byte"}, r"data.split_by: .* write 'bytes'"),
         ({"tokenizer": "bpe:12"}, r"data.tokenizer: expected 'bpe:N' .*, got 'bpe:12'; write 'bpe:4096'"),
