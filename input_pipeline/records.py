@@ -84,8 +84,9 @@ class Records(Documents):
 
     def read(self, i: int) -> bytes:
         file, row = self._locate(i)
-        content = attempt(self.format.read, self.files[file], int(self._tables[file]["place"][row]))
-        if documents.digest(content) != self.digest(i):
+        entry = self._tables[file][row]
+        content = attempt(self.format.read, self.files[file], int(entry["place"]))
+        if documents.digest(content) != entry["sha256"].tobytes():
             raise ValueError(
                 f"expected {self.files[file].path} as it was when the run began, but it has changed; run again"
             )

@@ -94,11 +94,12 @@ def _check_feature(features: Any, field: str, *, name: str) -> None:
     found = features
     for part in field.split("."):
         if not hasattr(found, "keys") or part not in found:
-            there = ", ".join(map(repr, features.keys()))
+            there = ", ".join(map(repr, sorted(features)))
             raise ValueError(f"data.field: expected a feature of {name!r}, got {field!r}; it has {there}")
         found = found[part]
     if found.shape != () or found.np_dtype not in (str, object, bytes):
-        raise ValueError(f"data.field: expected a feature of text, but {field!r} of {name!r} is {found}")
+        kind = " ".join(str(found).split())
+        raise ValueError(f"data.field: expected a feature of text, but {field!r} of {name!r} is {kind}")
 
 
 def _shards(info: Any, split: str, *, name: str, cache_dir: pathlib.Path, progress: Progress) -> list[File]:
