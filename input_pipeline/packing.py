@@ -25,7 +25,7 @@ from jaxtyping import Int64
 from input_pipeline import batch, cache
 from input_pipeline.token_store import TokenStore, open_store
 
-FORMAT = "rows 2"
+FORMAT = "rows 1"
 # Rows that first_fit keeps open at a time. More pack tighter and plan slower.
 WINDOW = 64
 _BLOCK = 8
@@ -106,12 +106,11 @@ def plan_rows(store: TokenStore, *, seq_len: int, packing: str, cache_dir: pathl
     fingerprint = cache.key(FORMAT, WINDOW, store.fingerprint, seq_len, packing)
     directory = cache_dir / "rows" / fingerprint[:32]
     if not directory.is_dir():
-        starts_D, counts_D = store.documents[:2, store.documents[1] > 0]  # bad records have no tokens
-        if not len(counts_D):
+        if not store.num_tokens:
             raise ValueError(
                 f"data: expected text, but all {store.num_documents} records hold none; see {store.directory}"
             )
-        arrays = PACKINGS[packing](starts_D, counts_D, seq_len)
+        arrays = PACKINGS[packing](store.documents[0], store.documents[1], seq_len)
         plan = {"seq_len": seq_len, "packing": packing, "fingerprint": fingerprint}
         _write(directory, arrays=dict(zip(_ARRAYS, arrays, strict=True)), plan=plan)
     return _open(store.directory, directory)
