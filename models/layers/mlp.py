@@ -1,5 +1,6 @@
 """The feed-forward layer: GELU, or gated SwiGLU and GeGLU (Shazeer, 2020, https://arxiv.org/abs/2002.05202)."""
 
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import jax
@@ -9,7 +10,7 @@ from jaxtyping import Array, Float
 from models.layers.linear import MakeLinear
 
 GELU = partial(jax.nn.gelu, approximate=True)  # the tanh form, as in GPT-2 and Gemma
-ACTIVATIONS = {"gelu": GELU, "swiglu": jax.nn.silu, "geglu": GELU}
+ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = {"gelu": GELU, "swiglu": jax.nn.silu, "geglu": GELU}
 GATED = ("swiglu", "geglu")
 
 
