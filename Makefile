@@ -4,11 +4,14 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --no-build-isolation
 WORKDIR ?= runs/lm_tiny
 
-.PHONY: setup setup-dev setup-plan run test test-slow check format lock clean
+.PHONY: setup setup-dev setup-plan setup-bench run test test-slow check format lock clean
 
 setup: $(VENV)/.run  ## the environment that trains
 setup-dev: $(VENV)/.dev  ## and what tests and checks need
 setup-plan: $(VENV)/.plan  ## and the TPU compiler (700 MB)
+
+setup-bench: $(VENV)/.run  ## and PyTorch, the peer of scripts/bench_train.py; in no lock
+	$(PIP) torch==2.13.0
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(f"expected Python 3.11 or 3.12, got {v[0]}.{v[1]}; write make PYTHON=python3.12" if v not in ((3, 11), (3, 12)) else 0)'

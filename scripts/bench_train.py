@@ -1,20 +1,19 @@
 """Our training step beside PyTorch's, for a GPT-2 of the same shape on the same cores.
 
     make setup-bench
-    python scripts/bench_train.py [--rounds=7] [--json=FILE] [--shape=4/128/64/12]
+    python scripts/bench_train.py [--rounds=5] [--json=FILE] [--shape=4/128/64/12]
 
 Every contender is a process of its own that waits while another runs: ours (the loop of `python -m train`, its loader
-included), PyTorch eager, and PyTorch as fast as we know how to make it (compiled, fused AdamW). All clip by the global norm,
-use AdamW in float32, read the loss every tenth step and keep freed pages (`train/allocator.py`). Ratios are taken within
-a round: ours to eager, and ours to the faster PyTorch.
+included), PyTorch eager, and PyTorch as fast as we know how to make it (compiled, fused AdamW). All clip by the global
+norm, use AdamW in float32, read the loss every tenth step and keep freed pages (`train/allocator.py`). Ratios are taken
+within a round: ours to eager, and ours to the faster PyTorch. Last comes the host's own time for a step of 16 layers.
 """
 
 import contextlib
+import itertools
 import json
 import pathlib
-import resource
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,11 +21,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-import numpy as np
 from absl import flags
+from peers import contender
+from peers.contender import Contender, RunSteps
 
-VOCAB_SIZE = 384  # 257 bytes, padded to a multiple of 128 as `train/spec.py` does
 SHAPES = ("4/128/64/12", "6/384/256/8")
+HOST_SHAPE = "16/128/64/12"
 LOG_EVERY = 10
 ROUND_S = 4.0  # seconds of each contender in a round, about
 
@@ -38,6 +38,7 @@ class Shape(NamedTuple):
     model_size: int
     seq_len: int
     batch_size: int
+    vocab_size: int = 384  # 257 bytes, padded to a multiple of 128 as `train/spec.py` does
 
     @classmethod
     def parse(cls, text: str) -> "Shape":
@@ -50,9 +51,6 @@ class Shape(NamedTuple):
     @property
     def tokens_per_step(self) -> int:
         return self.seq_len * self.batch_size
-
-
-RunSteps = Callable[[int], float]  # a number of steps -> the last loss
 
 
 # --- ours ---
@@ -129,6 +127,7 @@ def ours(shape: Shape) -> RunSteps:
         checkpoints=silent,
         stop=silent,
         profile=silent,
+        on_first_step=lambda _: None,
     )
     with jax.set_mesh(engine.mesh):
         state = engine.fresh_state()
@@ -147,147 +146,31 @@ def ours(shape: Shape) -> RunSteps:
     return run_steps
 
 
-# --- PyTorch ---
+def pytorch(shape: Shape, *, is_compiled: bool) -> RunSteps:
+    """The peer's loop. It is imported here, in its own process: PyTorch is in no lock."""
+    from peers import torch_gpt
 
-
-def torch_gpt(shape: Shape):
-    """A GPT-2 in PyTorch, with its own fused attention."""
-    import torch
-    from torch import nn
-    from torch.nn import functional as F
-
-    linear = partial(nn.Linear, bias=False)
-    norm = partial(nn.LayerNorm, shape.model_size, bias=False)
-
-    class Block(nn.Module):
-        def __init__(self):
-            super().__init__()
-            size = shape.model_size
-            self.norm_1, self.norm_2 = norm(), norm()
-            self.qkv, self.out = linear(size, 3 * size), linear(size, size)
-            self.up, self.down = linear(size, 4 * size), linear(4 * size, size)
-
-        def forward(self, x):
-            batch, length, size = x.shape
-            split = lambda t: t.view(batch, length, shape.num_heads, -1).transpose(1, 2)
-            q, k, v = map(split, self.qkv(self.norm_1(x)).split(size, dim=2))
-            mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-            x = x + self.out(mixed.transpose(1, 2).reshape(batch, length, size))
-            return x + self.down(F.gelu(self.up(self.norm_2(x)), approximate="tanh"))
-
-    class Gpt(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.embed = nn.Embedding(VOCAB_SIZE, shape.model_size)
-            self.positions = nn.Embedding(shape.seq_len, shape.model_size)
-            self.blocks = nn.ModuleList(Block() for _ in range(shape.num_layers))
-            self.norm = norm()
-            nn.init.normal_(self.embed.weight, std=0.02)
-            nn.init.normal_(self.positions.weight, std=0.02)
-
-        def forward(self, tokens, targets):
-            x = self.embed(tokens) + self.positions(torch.arange(tokens.shape[1]))
-            for block in self.blocks:
-                x = block(x)
-            logits = F.linear(self.norm(x), self.embed.weight)
-            return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
-
-    return Gpt()
-
-
-def torch_steps(shape: Shape, *, is_compiled: bool) -> RunSteps:
-    """PyTorch's usual loop: a batch of random windows, backward, clip, AdamW."""
-    import torch
-
-    from train import allocator
-
-    allocator.keep_freed_pages()
-    torch.manual_seed(0)
-    model = torch_gpt(shape)
-    decayed = [p for p in model.parameters() if p.dim() >= 2]
-    others = [p for p in model.parameters() if p.dim() < 2]
-    groups = [dict(params=decayed, weight_decay=0.1), dict(params=others, weight_decay=0.0)]
-    fused = dict(fused=True) if is_compiled else {}
-    optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.95), **fused)
-    loss_of = torch.compile(model) if is_compiled else model
-    text = np.random.default_rng(0).integers(0, 64, 1_000_000).astype(np.uint16)
-    rng = np.random.default_rng(1)
-
-    def batch():
-        starts = rng.integers(0, len(text) - shape.seq_len - 1, shape.batch_size)
-        rows = np.stack([text[start : start + shape.seq_len + 1] for start in starts]).astype(np.int64)
-        return torch.from_numpy(rows[:, :-1]), torch.from_numpy(rows[:, 1:])
-
-    def run_steps(num_steps: int) -> float:
-        read = float("nan")
-        for step in range(1, num_steps + 1):
-            loss = loss_of(*batch())
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            if step % LOG_EVERY == 0:
-                read = loss.item()
-        return read
-
-    return run_steps
+    return torch_gpt.train(shape, is_compiled=is_compiled, log_every=LOG_EVERY)
 
 
 CONTENDERS: dict[str, Callable[[Shape], RunSteps]] = {
     "ours": ours,
-    "eager": lambda shape: torch_steps(shape, is_compiled=False),
-    "compiled": lambda shape: torch_steps(shape, is_compiled=True),
+    "eager": partial(pytorch, is_compiled=False),
+    "compiled": partial(pytorch, is_compiled=True),
 }
 
 
 # --- the match ---
 
 
-def serve(name: str, shape: Shape) -> None:
-    """A contender's process: a number of steps comes in on each line, seconds go out."""
-    out = sys.stdout
-    with contextlib.redirect_stdout(sys.stderr):
-        run_steps = CONTENDERS[name](shape)
-        run_steps(LOG_EVERY)
-    print("ready", file=out, flush=True)
-    for line in sys.stdin:
-        start_s, start_cpu_s = time.perf_counter(), cpu_s()
-        loss = run_steps(int(line))
-        spent = dict(seconds=time.perf_counter() - start_s, cpu_s=cpu_s() - start_cpu_s, loss=loss)
-        print(json.dumps(spent), file=out, flush=True)
-
-
-def cpu_s() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
-
-
-class Contender:
-    """A contender's process as seen from here."""
-
-    def __init__(self, name: str, shape: str):
-        command = [sys.executable, __file__, f"--worker={name}", f"--shape={shape}"]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdin
-        assert self._process.stdout
-        self._in, self._out = self._process.stdin, self._process.stdout
-        if self._out.readline().strip() != "ready":
-            raise RuntimeError(f"{name} did not start; PyTorch comes with `make setup-bench`")
-
-    def run(self, num_steps: int) -> dict[str, float]:
-        print(num_steps, file=self._in, flush=True)
-        return json.loads(self._out.readline())
-
-    def close(self) -> None:
-        self._in.close()
-        self._process.wait()
-
-
 def match(text: str, *, rounds: int) -> dict[str, Any]:
     """All contenders of one shape in interleaved rounds -> medians, ratios and their spread."""
     shape = Shape.parse(text)
-    contenders = {name: Contender(name, text) for name in CONTENDERS}
-    num_steps = {name: max(LOG_EVERY, int(ROUND_S / one.run(20)["seconds"] * 20)) for name, one in contenders.items()}
+    contenders = {name: Contender([__file__, f"--worker={name}", f"--shape={text}"]) for name in CONTENDERS}
+    num_steps = {
+        name: max(LOG_EVERY, int(ROUND_S / one.run(LOG_EVERY)["seconds"] * LOG_EVERY))
+        for name, one in contenders.items()
+    }
     step_s: dict[str, list[float]] = {name: [] for name in contenders}
     cores: dict[str, list[float]] = {name: [] for name in contenders}
     for number in range(rounds):
@@ -327,6 +210,27 @@ def flops_per_step(shape: Shape) -> float:
     return count.train_flops(run.model, seq_len=shape.seq_len) * shape.tokens_per_step
 
 
+def host_ms(shape: Shape, *, num_steps: int = 30) -> float:
+    """Milliseconds in which the host sends one step to the devices: the median call of the compiled step."""
+    import jax
+
+    from train import experiment, spec
+
+    with tempfile.TemporaryDirectory() as folder:
+        run = spec.read(config(shape, folder))
+        engine = experiment.engine(run, jax.devices()[:1])
+        batches = experiment.feed(run, progress=lambda *_: None).train_batches(engine, start=0)
+        with jax.set_mesh(engine.mesh), contextlib.closing(batches):
+            state, _ = engine.train_step(engine.fresh_state(), next(batches), {})
+            times = []
+            for batch in itertools.islice(batches, num_steps):
+                start_s = time.perf_counter()
+                state, _ = engine.train_step(state, batch, {})
+                times.append(time.perf_counter() - start_s)
+                jax.block_until_ready(state)
+    return 1e3 * statistics.median(times)
+
+
 def matmul_ceiling(size: int = 1024, repeats: int = 40) -> float:
     """FLOP/s of a square float32 matmul in XLA: the median of single products."""
     import jax
@@ -345,24 +249,30 @@ def matmul_ceiling(size: int = 1024, repeats: int = 40) -> float:
 
 def main(argv: Sequence[str]) -> int:
     values = flags.FlagValues()
-    flags.DEFINE_integer("rounds", 7, "interleaved rounds", lower_bound=3, flag_values=values)
+    flags.DEFINE_integer("rounds", 5, "interleaved rounds", lower_bound=3, flag_values=values)
     flags.DEFINE_multi_string("shape", list(SHAPES), "layers/width/tokens/batch", flag_values=values)
     flags.DEFINE_string("json", "", "write the figures to this file", flag_values=values)
     flags.DEFINE_enum("worker", None, list(CONTENDERS), "for its own processes", flag_values=values)
     values(["bench_train", *argv])
     if values.worker:
-        serve(values.worker, Shape.parse(values.shape[0]))
+        contender.serve(partial(CONTENDERS[values.worker], Shape.parse(values.shape[0])), warm_up=LOG_EVERY)
         return 0
+    from train import allocator, hosts
+
+    allocator.keep_freed_pages()
+    hosts.join()
     results = [match(shape, rounds=values.rounds) for shape in values.shape]
     ceiling = matmul_ceiling()
     for result in results:
         result["share_of_matmul"] = result["flops_per_s"] / ceiling
         print(table(result))
     worst = {name: min(result[name] for result in results) for name in ("ratio_eager", "ratio_best")}
+    sending_ms = host_ms(Shape.parse(HOST_SHAPE))
+    print(f"{HOST_SHAPE}: the host sends a step in {sending_ms:.2f} ms")
     print(f"matmul ceiling {ceiling / 1e9:.0f} GFLOP/s; least ratio_eager {worst['ratio_eager']:.2f}", end=", ")
     print(f"least ratio_best {worst['ratio_best']:.2f}")
     if values.json:
-        report = {**worst, "matmul_flops_per_s": ceiling, "shapes": results}
+        report = {**worst, "matmul_flops_per_s": ceiling, "host_ms": sending_ms, "shapes": results}
         pathlib.Path(values.json).write_text(json.dumps(report, indent=2) + "\n")
     return 0
 

@@ -1,4 +1,4 @@
-"""Checks the shapes in signatures at each call. Plain types are left to mypy: some of their names exist for it alone."""
+"""Checks the shapes in signatures at each call. Plain types are left to mypy: some names exist for it alone."""
 
 import typing
 

@@ -4,8 +4,10 @@ Light on purpose: worker processes import this file again.
 """
 
 import sys
+import time
 
 if __name__ == "__main__":
+    began_s = time.perf_counter()
     from train import session
 
-    sys.exit(session.main(sys.argv[1:]))
+    sys.exit(session.main(sys.argv[1:], began_s=began_s))

@@ -27,6 +27,24 @@ def utc_now() -> str:
     return f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
+class Laps:
+    """The seconds of things done one after another, since `began_s` (None: since now): {name: seconds} in `seconds`."""
+
+    def __init__(self, *, began_s: float | None = None, now: Callable[[], float] = time.perf_counter):
+        self._now = now
+        self._last_s = now() if began_s is None else began_s
+        self.seconds: dict[str, float] = {}
+
+    def end(self, name: str) -> None:
+        """Books the time since the last call on `name`."""
+        now_s = self._now()
+        self.seconds[name] = self.seconds.get(name, 0.0) + now_s - self._last_s
+        self._last_s = now_s
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {seconds:.1f}" for name, seconds in self.seconds.items())
+
+
 class Clock:
     """Measures one session of a run, from `step` finished steps towards `total_steps`.
 

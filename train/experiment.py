@@ -1,7 +1,7 @@
 """Assembly: the only file that knows every room. From a checked run to what computes it and what feeds it."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 
@@ -26,7 +26,7 @@ from train.parallel import mesh as meshes
 from train.parallel.placement import MeshPlacement
 from train.profile import Profile
 from train.state import Definition, State
-from train.step import EvalStep, Step
+from train.step import EvalStep, Report, Step
 from train.writer import Writer
 
 ASSUMED_EPOCH_EXAMPLES = 1_000_000  # where there is no data to count
@@ -236,6 +236,7 @@ def loop(
     checkpoints: Checkpoints,
     stop: StopRequests,
     profile: Profile,
+    on_first_step: Callable[[Report], None],
 ) -> Loop:
     """The loop of a run: everything that it needs, put together."""
     run = engine.run
@@ -274,4 +275,5 @@ def loop(
         checkpoints=checkpoints,
         stop=stop,
         profile=profile,
+        on_first_step=on_first_step,
     )

@@ -51,6 +51,7 @@ class Loop:
     checkpoints: Checkpoints
     stop: StopRequests
     profile: Profile
+    on_first_step: Callable[[Report], None]  # of this session, once it has been sent to the devices
 
     def __post_init__(self):
         self._skipped_in_a_row = 0
@@ -76,6 +77,8 @@ class Loop:
             with self.clock.part("compile") if step == start + 1 else nullcontext():
                 state, report = self.train_step(state, batch, self.constants)
             jax.copy_to_host_async(report)
+            if step == start + 1:
+                self.on_first_step(report)
             self.profile.after(step, report)
             if running is not None:
                 self._tell(step - 1, running)

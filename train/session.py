@@ -11,6 +11,7 @@ import pathlib
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import jax
@@ -32,7 +33,7 @@ from train import (
     state,
 )
 from train.checkpoint import Checkpoints, Restored
-from train.clock import Clock
+from train.clock import Clock, Laps
 from train.damage import Damaged
 from train.experiment import Feed
 from train.guard import STOPPED, stop_requests
@@ -41,19 +42,23 @@ from train.loop import NotFinite
 from train.profile import Profile
 from train.reports import differences, page, plots
 from train.reports.workdir import read_sessions
+from train.step import Report
 from train.writer import Writer, has_samples
 
 NOT_FINITE = 3
 WRONG_USE = 2
 
 
-def main(argv: Sequence[str]) -> int:
-    """Trains, goes on training, or says that there is nothing left to do. Returns the exit code."""
+def main(argv: Sequence[str], *, began_s: float | None = None) -> int:
+    """Trains, goes on training, or says that there is nothing left to do. Returns the exit code.
+
+    `began_s`: when the process began, by `time.perf_counter`; None: now.
+    """
     # A notebook's kernel claims to be a terminal, through FORCE_COLOR, and is none.
     console = Console(highlight=False, force_terminal=None if sys.stdout.isatty() else False)
     try:
         try:
-            session = Session(console, argv)
+            session = Session(console, argv, Laps(began_s=began_s))
             if session.command.flags["print_config"]:
                 return session.print_config()
         except ValueError as error:
@@ -102,18 +107,23 @@ class Start:
 class Session:
     """What a session holds while it lasts. What is wrong in the command is a ValueError here, or in `prepare`."""
 
-    def __init__(self, console: Console, argv: Sequence[str]):
+    def __init__(self, console: Console, argv: Sequence[str], laps: Laps):
+        laps.end("imports")
         self.console = console
+        self.laps = laps  # to the first step
         self.command = config_flags.command(argv, workdir="", print_config=False)
         self.config = self.command.config
         if not self.command.flags["workdir"] and not self.command.flags["print_config"]:
             raise ValueError("--workdir: expected a folder for this run, got none; write --workdir=runs/a")
         self.workdir = epath.Path(self.command.flags["workdir"])
         run = spec.read(self.config)
+        laps.end("config")
         allocator.keep_freed_pages()
         hosts.join()
         use_compilation_cache()
-        self.engine = experiment.engine(run, jax.devices())
+        devices = jax.devices()
+        laps.end("devices")
+        self.engine = experiment.engine(run, devices)
         self.run = run if run.lengths_in_epochs else self.engine.run  # the others wait for the data
         self.checkpoints = Checkpoints(self.workdir / "checkpoints", self.run.checkpoint, warn=self._warn)
 
@@ -132,10 +142,13 @@ class Session:
         if self._is_finished():
             return None
         history.check_test_split(self.run, read_sessions(self.workdir))
+        self.laps.end("model")
         feed = feed or self._feed()
+        self.laps.end("data")
         restored = self.checkpoints.restore_newest_good(self.engine.abstract_state)
         if restored:
             self._check_data(restored, feed)
+            self.laps.end("restore")
         return Start(feed, restored)
 
     def train(self, start: Start) -> int:
@@ -155,8 +168,12 @@ class Session:
                     checkpoints=self.checkpoints,
                     stop=stop,
                     profile=profile,
+                    on_first_step=partial(self._say_startup, writer),
                 )
-                final, request = loop(self._state(start.restored), start=start.step, examples=start.examples)
+                self.laps.end("overview")
+                initial = self._state(start.restored)
+                self.laps.end("state")
+                final, request = loop(initial, start=start.step, examples=start.examples)
                 self.checkpoints.wait()
             writer.record(end_step=int(final["step"]), exit=request or "done")
             if request:
@@ -165,6 +182,14 @@ class Session:
                 return STOPPED
             self._sample(final["params"], int(final["step"]), start.feed, writer)
         return self.report()
+
+    def _say_startup(self, writer: Writer, first: Report) -> None:
+        """Says where the seconds to the first step went. The step that is compiled waits for its first batch."""
+        self.laps.end("compile")
+        jax.block_until_ready(first)
+        self.laps.end("first step")
+        writer.record(startup_s=self.laps.seconds)
+        writer.say(f"first step after {sum(self.laps.seconds.values()):.1f} s: {self.laps}")
 
     def make_up(self) -> int:
         """Writes the samples of a finished run that was killed before it wrote them. -> the exit code."""

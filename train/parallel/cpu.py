@@ -36,8 +36,8 @@ class CpuPlacement(MeshPlacement):
             return super().einsum(equation, x, weight, dtype=dtype)
         size = dict(zip(letters, weight.shape, strict=True))
         groups = (summed, made) if letters == summed + made else (made, summed)
-        shape = [math.prod(map(size.__getitem__, group)) for group in groups]
-        matrix = jax.lax.reshape(self.weight(weight, letters), shape, out_sharding=rules.used("NN"))
+        sizes = [math.prod(map(size.__getitem__, group)) for group in groups]
+        matrix = jax.lax.reshape(self.weight(weight, letters), sizes, out_sharding=rules.used("NN"))
         y = jax.lax.dot_general(
             flat(x, num_axes=len(summed)),
             matrix,
