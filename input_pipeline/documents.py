@@ -1,8 +1,11 @@
 """What a source of text is: documents, each a name and its bytes, read at random by number."""
 
+import bisect
 import functools
 import hashlib
+import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -102,6 +105,47 @@ class Documents:
         entries = sorted((encode(self.name(i)), self.digest(i)) for i in members.tolist())
         for name, content in entries:
             yield b"%d %b %b\n" % (len(name), name, content)
+
+
+@dataclass(frozen=True, eq=False)
+class Collection(Documents):
+    """The documents of several sources, each named after its source: "prose/a.txt"."""
+
+    names: tuple[str, ...]
+    sources: tuple[Source, ...]
+
+    @functools.cached_property
+    def _ends(self) -> tuple[int, ...]:
+        return tuple(itertools.accumulate(map(len, self.sources)))
+
+    def _at(self, i: int) -> tuple[int, int]:
+        """-> (source, document in it)."""
+        which = bisect.bisect_right(self._ends, i)
+        return which, i - (self._ends[which - 1] if which else 0)
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def name(self, i: int) -> str:
+        which, document = self._at(i)
+        return f"{self.names[which]}/{self.sources[which].name(document)}"
+
+    def num_bytes(self, i: int) -> int:
+        which, document = self._at(i)
+        return self.sources[which].num_bytes(document)
+
+    def digest(self, i: int) -> bytes:
+        which, document = self._at(i)
+        return self.sources[which].digest(document)
+
+    def read(self, i: int) -> bytes:
+        which, document = self._at(i)
+        return self.sources[which].read(document)
+
+    def fingerprint(self) -> str:
+        """SHA-256, in hex, of the sources' names and fingerprints: their documents are not read again for it."""
+        known = sorted((name, source.fingerprint()) for name, source in zip(self.names, self.sources, strict=True))
+        return hashlib.sha256(repr(known).encode()).hexdigest()
 
 
 def encode(name: str) -> bytes:

@@ -1,25 +1,26 @@
 """Batches as a pure function of (seed, position): which host, how many workers and where a run resumed do
 not matter.
 
-Training is an endless sequence of examples: number p is row `shuffle(seed, epoch p // N)[p % N]` of N rows.
-A batch is `batch_size` consecutive examples, and a host makes rows [low, high) of it. So the whole cursor
-of a run is the number of examples that it has consumed.
+Training is an endless sequence of examples: mixture.py says from which part number p comes, and which of its rows it
+is. A batch is `batch_size` consecutive examples, and a host makes rows [low, high) of it. So the whole cursor of a run
+is the number of examples that it has consumed.
 """
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from input_pipeline import batch, workers
+from input_pipeline import batch, cache, mixture, transforms, workers
 from input_pipeline.batch import Batch
+from input_pipeline.joined import Joined, gather
+from input_pipeline.mixture import Mixture
 from input_pipeline.packing import Rows
+from input_pipeline.transforms import Transform
 
-# Grain's shuffle works on 32-bit numbers.
-_MAX_ROWS = 2**32 - 1
 _NUM_THREADS = 1
 _BUFFERED_BATCHES = 4
 
@@ -48,30 +49,59 @@ class Batches(Iterator[Batch]):
         self.close()
 
 
+@dataclass(frozen=True)
+class Part:
+    """Training rows of one source, and what is made of them. The name tells it from the other parts of a run."""
+
+    name: str
+    rows: Rows
+    weight: float = 1.0
+    transforms: tuple[Transform, ...] = ()
+
+
+def mix(parts: Sequence[Part], *, seed: int) -> Mixture:
+    """The order of all examples that these parts give.
+
+    Raises:
+      ValueError: a weight that rounds to no example, or no rows in a part.
+    """
+    num_rows = {part.name: len(part.rows) for part in parts}
+    return mixture.make(num_rows, weights={part.name: part.weight for part in parts}, seed=seed)
+
+
+def fingerprint(parts: Sequence[Part]) -> str:
+    """Hex; the same for parts that give the same batches to the same seed."""
+    counts = mixture.counts({part.name: part.weight for part in parts})
+    described = [
+        (part.name, counts[part.name], part.rows.fingerprint, part.transforms)
+        for part in sorted(parts, key=lambda part: part.name)
+    ]
+    return cache.key(mixture.FORMAT, transforms.FORMAT, *described)
+
+
 def train_batches(
-    rows: Rows, *, seed: int, batch_size: int, row_range: tuple[int, int], start: int, workers: int
+    parts: Sequence[Part], *, seed: int, batch_size: int, row_range: tuple[int, int], start: int, workers: int
 ) -> Batches:
     """This host's rows of the global batches that begin at example `start`, without end.
 
     Args:
-      seed: of the shuffle, 0 or more and below 2**32.
+      seed: of all orders and transforms, 0 or more.
       batch_size: rows of the global batch.
       row_range: [low, high), this host's rows of each global batch.
       start: examples consumed so far, by all hosts together.
       workers: processes that assemble batches; 0 does it in a thread.
     """
-    import grain
+    _check(batch_size=batch_size, row_range=row_range)
+    ordered = tuple(sorted(parts, key=lambda part: part.name))
+    step = TrainStep(ordered, mix(ordered, seed=seed), batch_size, row_range, start)
+    return _load(step, num_steps=2**40, num_workers=workers)
 
-    _check(rows, batch_size=batch_size, row_range=row_range)
-    order = grain.MapDataset.range(len(rows)).seed(seed).shuffle().repeat()
-    return _load(TrainStep(rows, order, batch_size, row_range, start), num_steps=2**40, num_workers=workers)
 
-
-def eval_batches(rows: Rows, *, batch_size: int, row_range: tuple[int, int], workers: int = 0) -> Batches:
+def eval_batches(rows: Rows | Joined, *, batch_size: int, row_range: tuple[int, int], workers: int = 0) -> Batches:
     """This host's rows of the global batches over all rows once, in order; the last batch ends in rows of
     weight zero.
     """
-    _check(rows, batch_size=batch_size, row_range=row_range)
+    _check(batch_size=batch_size, row_range=row_range)
     num_steps = -(-len(rows) // batch_size)
     return _load(EvalStep(rows, batch_size, row_range), num_steps=num_steps, num_workers=workers)
 
@@ -80,8 +110,8 @@ def eval_batches(rows: Rows, *, batch_size: int, row_range: tuple[int, int], wor
 class TrainStep:
     """step -> this host's rows of training batch number `step` after `start`."""
 
-    rows: Rows
-    order: Any  # a grain.MapDataset: position -> row
+    parts: tuple[Part, ...]  # in the order of the mixture
+    mixture: Mixture
     batch_size: int
     row_range: tuple[int, int]
     start: int
@@ -89,14 +119,21 @@ class TrainStep:
     def __call__(self, step: int) -> Batch:
         first = self.start + step * self.batch_size
         low, high = self.row_range
-        return self.rows.read(np.array([self.order[p] for p in range(first + low, first + high)], np.int64))
+        part_B, row_B = self.mixture.rows(first + low, first + high)
+
+        def read(part: int, places: np.ndarray) -> Batch:
+            rows = self.parts[part].rows.read(row_B[places])
+            positions_B = first + low + places
+            return transforms.apply(self.parts[part].transforms, rows, positions_B=positions_B, seed=self.mixture.seed)
+
+        return gather(part_B, read)
 
 
 @dataclass(frozen=True)
 class EvalStep:
     """step -> this host's rows of evaluation batch number `step`."""
 
-    rows: Rows
+    rows: Rows | Joined
     batch_size: int
     row_range: tuple[int, int]
 
@@ -130,9 +167,7 @@ def _begin_worker(worker: int, num_workers: int) -> None:
     workers.die_with_parent()
 
 
-def _check(rows: Rows, *, batch_size: int, row_range: tuple[int, int]) -> None:
+def _check(*, batch_size: int, row_range: tuple[int, int]) -> None:
     low, high = row_range
     if not 0 <= low < high <= batch_size:
         raise ValueError(f"row_range: expected 0 <= low < high <= batch_size = {batch_size}, got {row_range}")
-    if not 0 < len(rows) <= _MAX_ROWS:
-        raise ValueError(f"expected 1 to {_MAX_ROWS} rows, got {len(rows)}; write another data.seq_len")

@@ -61,20 +61,21 @@ class Rows:
     def read(self, indices_B: Int64[np.ndarray, "B"]) -> batch.Batch:
         """Rows by number, in this order: see batch.py for what comes back, each array [B, seq_len]."""
         starts_S, lengths_S, segments_S = self._spans(indices_B)
-        offsets_S = np.cumsum(lengths_S) - lengths_S
-        segments = np.repeat(segments_S, lengths_S)
-        real = segments > 0
-        positions = (np.arange(len(segments)) - np.repeat(offsets_S, lengths_S)) * real
-        source = positions + np.repeat(starts_S, lengths_S)
+        begin_S = np.cumsum(lengths_S) - lengths_S
+        place_N = np.arange(len(indices_B) * self.seq_len)
+        source_N = np.repeat(starts_S - begin_S, lengths_S)
+        source_N += place_N
         flat = {
-            "tokens": self.store.tokens.take(source) * real,
-            "targets": self.store.tokens.take(source + 1) * real,
-            "segment_ids": segments,
-            "positions": positions,
-            "weights": real,
+            "tokens": self.store.tokens.take(source_N, mode="clip"),  # padding may lie beyond the end
+            "targets": self.store.tokens.take(np.add(source_N, 1, out=source_N), mode="clip"),
+            "segment_ids": np.repeat(segments_S.astype(np.int32), lengths_S),
+            "positions": place_N.astype(np.int32) - np.repeat(begin_S.astype(np.int32), lengths_S),
+            "weights": np.ones(len(place_N), np.float32),
         }
+        if not (real_N := flat["segment_ids"] > 0).all():
+            flat = {key: array * real_N for key, array in flat.items()}
         shape = (len(indices_B), self.seq_len)
-        return {key: array.astype(batch.DTYPES[key]).reshape(shape) for key, array in flat.items()}
+        return {key: array.astype(batch.DTYPES[key], copy=False).reshape(shape) for key, array in flat.items()}
 
     def _spans(self, indices_B: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Start, length and segment of all spans of these rows, each row filled up by a span of padding

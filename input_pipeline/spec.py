@@ -1,22 +1,31 @@
 """The description of a run's data: one frozen dataclass, checked the moment it is made."""
 
+import contextlib
+import dataclasses
 import difflib
-from collections.abc import Iterable
-from dataclasses import dataclass
+import functools
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
+from input_pipeline.mixture import counts
 from input_pipeline.packing import PACKINGS
 from input_pipeline.sources import SOURCES, SPLITTERS, constructor, parse_split
 from input_pipeline.tokenizer import vocab_size
+from input_pipeline.transforms.parse import parse
+
+_NAME = re.compile(r"[\w-]+", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Data:
-    """Which text, how it becomes tokens, and how tokens become rows. A source does not read the fields of others.
+class Corpus:
+    """Which text there is, and how it is split. `Data` is one, and so is each ingredient of a mixture.
 
-    Raises ValueError in one line: what was expected, what came, what to write instead.
+    A source does not read the fields of others.
     """
 
-    seq_len: int  # tokens a row
     source: str = "files"  # a key of sources.SOURCES, or my_package.my_module:name
     files: tuple[str, ...] = ()  # globs or URLs (source="files", "jsonl", "parquet" and "array_record")
     field: str = "text"  # of a record, that holds the text; "a.b" is b in a, "" the record itself (sources of records)
@@ -29,20 +38,42 @@ class Data:
     num_documents: int = 0  # (source="synthetic")
     document_bytes: int = 0  # length of each document (source="synthetic")
     fingerprint: str = ""  # of the source as it should be; "" accepts any
-    tokenizer: str = "bytes"  # "bytes" | "bpe:4096" (fitted on the training split) | "path/to/tokenizer.json"
-    packing: str = "concat"  # a key of packing.PACKINGS
     split_by: str = "document"  # a key of sources.SPLITTERS
     train_split: str = "train[:90%]"
     val_split: str = "train[90%:]"  # "" for none
     test_split: str = ""  # "" for none
+    transforms: str = ""  # of training rows, left to right: "mask_spans(0.15, 3)|drop_tokens(0.1)"; see transforms/
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ingredient(Corpus):
+    """One corpus of a mixture. `Data` checks it."""
+
+    weight: float = 1.0  # its share of the examples, beside the other weights; see mixture.py
+    max_epochs: float = 0.0  # a run that would pass over it more often does not begin; 0 for any number
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data(Corpus):
+    """Which text, how it becomes tokens, and how tokens become rows.
+
+    Either the fields of `Corpus` say where the text comes from, or `mixture` holds several corpora by name.
+
+    Raises ValueError in one line: what was expected, what came, what to write instead.
+    """
+
+    seq_len: int  # tokens a row
+    mixture: Mapping[str, Ingredient] = dataclasses.field(default_factory=dict)  # {} for a single corpus
+    tokenizer: str = "bytes"  # "bytes" | "bpe:4096" (fitted on the training split) | "path/to/tokenizer.json"
+    packing: str = "concat"  # a key of packing.PACKINGS
     workers: int = 0  # loader processes; 0 loads in threads of this one
     prepare_workers: int = 2  # processes that tokenize; 0 tokenizes in this one
     cache: str = ""  # "" for $XDG_CACHE_HOME/meshwright or ~/.cache/meshwright
 
     def __post_init__(self) -> None:
         _at_least("seq_len", self.seq_len, least=1)
-        for field in ("num_documents", "document_bytes", "workers", "prepare_workers"):
-            _at_least(field, getattr(self, field), least=0)
+        for name in ("num_documents", "document_bytes", "workers", "prepare_workers"):
+            _at_least(name, getattr(self, name), least=0)
         if not 0 <= self.max_bad <= 1:
             raise ValueError(
                 f"data.max_bad: expected a share from 0 to 1, got {self.max_bad}; write 0.01 for one percent"
@@ -55,19 +86,77 @@ class Data:
         _one_of("split_by", self.split_by, names=SPLITTERS)
         if self.tokenizer == "bytes" or self.tokenizer.startswith("bpe"):
             vocab_size(self.tokenizer)
+        parse(self.transforms, separator=0)
         self._check_splits()
+        if self.mixture:
+            self._check_mixture()
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Of each part."""
+        return {name: ingredient.weight for name, ingredient in self.mixture.items()} or {"": 1.0}
+
+    @functools.cached_property
+    def parts(self) -> dict[str, "Data"]:
+        """Each corpus by its name, as the data of a single one; that of no mixture is called ""."""
+        if not self.mixture:
+            return {"": self}
+        corpora = {
+            name: {key: getattr(ingredient, key) for key in CORPUS_FIELDS} for name, ingredient in self.mixture.items()
+        }
+        return {name: self._part(name, corpus) for name, corpus in corpora.items()}
+
+    def _part(self, name: str, corpus: Mapping[str, Any]) -> "Data":
+        with naming(name):
+            return replace(self, mixture={}, **corpus)
+
+    def _check_mixture(self) -> None:
+        """The corpus stands in the ingredients alone, and each of them is sound."""
+        unset = Corpus()
+        for name in CORPUS_FIELDS:
+            if getattr(self, name) != getattr(unset, name):
+                raise ValueError(
+                    f"data.{name}: expected none beside data.mixture, whose corpora have their own, got "
+                    f"{getattr(self, name)!r}; write data.mixture.{next(iter(self.mixture))}.{name}"
+                )
+        for name, ingredient in self.mixture.items():
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"data.mixture: expected names of letters, digits, '_' and '-', got {name!r}")
+            if not 0 < ingredient.weight < math.inf:
+                raise ValueError(f"data.mixture.{name}.weight: expected a number above 0, got {ingredient.weight}")
+            if not 0 <= ingredient.max_epochs < math.inf:
+                raise ValueError(
+                    f"data.mixture.{name}.max_epochs: expected 0 (any number) or more, got {ingredient.max_epochs}"
+                )
+        counts(self.weights)
+        assert self.parts
 
     def _check_splits(self) -> None:
         """Every split is well formed, and none sees what another is judged by."""
         seen: list[tuple[str, str]] = []
-        for field in ("train_split", "val_split", "test_split"):
-            expression = getattr(self, field)
-            if expression or field == "train_split":
-                parse_split(expression, field=field)
-                seen.append((field, expression))
-        for i, (field, expression) in enumerate(seen):
-            for other_field, other in seen[:i]:
-                _disjoint(field, expression, other_field=other_field, other=other)
+        for name in ("train_split", "val_split", "test_split"):
+            expression = getattr(self, name)
+            if expression or name == "train_split":
+                parse_split(expression, field=name)
+                seen.append((name, expression))
+        for i, (name, expression) in enumerate(seen):
+            for other_name, other in seen[:i]:
+                _disjoint(name, expression, other_field=other_name, other=other)
+
+
+CORPUS_FIELDS = tuple(each.name for each in fields(Corpus))
+_NAMED = re.compile(rf"^data(?=: )|(?<![\w/])data(?=\.(?:{'|'.join(CORPUS_FIELDS)})\b)")
+
+
+@contextlib.contextmanager
+def naming(part: str) -> Iterator[None]:
+    """While this lasts, a ValueError about `data.files` is one about `data.mixture.<part>.files`; "" is no mixture."""
+    try:
+        yield
+    except ValueError as error:
+        if not part:
+            raise
+        raise ValueError(_NAMED.sub(f"data.mixture.{part}", str(error))) from error
 
 
 def _at_least(field: str, value: int, *, least: int) -> None:

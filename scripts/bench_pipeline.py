@@ -31,7 +31,8 @@ def peer(tokens: np.ndarray, batch: int, seq_len: int, num_batches: int) -> None
 def ours(rows, batch: int, num_batches: int) -> None:
     from input_pipeline import loader
 
-    with loader.train_batches(rows, seed=0, batch_size=batch, row_range=(0, batch), start=0, workers=0) as batches:
+    parts = [loader.Part("", rows)]
+    with loader.train_batches(parts, seed=0, batch_size=batch, row_range=(0, batch), start=0, workers=0) as batches:
         for _ in range(num_batches):
             next(batches)
 

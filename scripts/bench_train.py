@@ -109,7 +109,7 @@ def ours(shape: Shape) -> RunSteps:
 
     import jax
 
-    from train import allocator, experiment, hosts, spec
+    from train import allocator, experiment, feed, hosts, spec
     from train.clock import Clock
 
     allocator.keep_freed_pages()
@@ -120,7 +120,7 @@ def ours(shape: Shape) -> RunSteps:
     silent: Any = Silent()
     loop = experiment.loop(
         engine,
-        experiment.feed(run, progress=lambda *_: None),
+        feed.prepare(run, progress=lambda *_: None),
         config={},
         writer=silent,
         clock=Clock(total_steps=10**9),

@@ -20,6 +20,7 @@ FLOORS = {
     "train.overview": 6,
     "train.history": 5,
     "train.experiment": 5,
+    "train.feed": 5,
     "train.config_flags": 5,
     "train.loop": 4,
     "train.spec": 4,
@@ -42,7 +43,7 @@ FLOORS = {
     "input_pipeline": 0,
 }
 # Order within one floor.
-STEPS = {"train.evaluate": ("train.step",)}
+STEPS = {"train.evaluate": ("train.step",), "train.experiment": ("train.feed",)}
 HEAVY = (
     *("jax", "flax", "optax", "orbax", "grain", "tokenizers", "matplotlib", "tensorboardX", "tensorflow"),
     *("pyarrow", "tensorflow_datasets", "array_record", "fsspec"),

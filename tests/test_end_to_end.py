@@ -35,15 +35,20 @@ def command(workdir, *arguments: str, config: str = "lm_tiny") -> list[str]:
     ]
 
 
-def run(workdir, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+def run(workdir, *arguments: str, config: str = "lm_tiny", **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        command(workdir, *arguments), cwd=ROOT, capture_output=True, text=True, env=env(**environment), check=False
+        command(workdir, *arguments, config=config),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=env(**environment),
+        check=False,
     )
 
 
-def start(workdir, *arguments: str, **environment: str) -> subprocess.Popen:
+def start(workdir, *arguments: str, config: str = "lm_tiny", **environment: str) -> subprocess.Popen:
     return subprocess.Popen(
-        command(workdir, *arguments),
+        command(workdir, *arguments, config=config),
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -174,6 +179,29 @@ def test_kill_9_at_random_moments_changes_nothing(undisturbed, tmp_path, seed, n
     done = run(workdir, "--config.checkpoint.every=2", "--config.checkpoint.keep_last=3")
     assert done.returncode == 0, done.stderr
     assert_same_run(workdir, undisturbed[0])
+
+
+def test_a_mixture_that_was_killed_ends_as_if_it_had_not_been(tmp_path):
+    """Two parts with transforms, in the middle of an epoch of each; the evaluations of one part and of all differ."""
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    done = run(straight, config="lm_mixture")
+    assert done.returncode == 0, done.stderr
+    assert "train, short: 76 rows of 64" in done.stdout
+    process = start(killed, config="lm_mixture")
+    wait_for(killed / "checkpoints" / "20" / "commit_success.txt", process)
+    process.kill()
+    process.communicate()
+    done = run(killed, config="lm_mixture")
+    assert done.returncode == 0, done.stderr
+    assert "going on from step" in done.stdout
+    assert_same_run(straight, killed)
+    last = metrics(killed)[-1]
+    facts = json.loads((killed / "config.json").read_text())["derived"]
+    assert facts["data.train"]["parts"]["short"]["share"] == 0.25
+    for name, known in (("val", facts["data.val"]), ("val_short", facts["data.val"]["parts"]["short"])):
+        bits = last[f"{name}/loss"] / np.log(2) * known["tokens"] / known["bytes"]
+        assert last[f"{name}/bits_per_byte"] == pytest.approx(bits)
+    assert last["val/loss"] != last["val_short/loss"]
 
 
 def saved_steps(workdir) -> set[str]:
@@ -412,7 +440,7 @@ def test_interrupted_while_preparing(monkeypatch, tmp_path, capsys):
         raise KeyboardInterrupt
 
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(session.experiment, "feed", interrupt)
+    monkeypatch.setattr(session.feeds, "prepare", interrupt)
     assert session.main(["--config=configs/lm_tiny.py:tiny", f"--workdir={tmp_path}"]) == 75
     assert "run the same line again" in capsys.readouterr().err
 

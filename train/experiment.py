@@ -1,7 +1,7 @@
-"""Assembly: the only file that knows every room. From a checked run to what computes it and what feeds it."""
+"""Assembly: the only file that knows every room. From a checked run to what computes it, and to its loop."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 
@@ -9,15 +9,11 @@ import jax
 from jax.sharding import Mesh
 
 from input_pipeline import batch as batches
-from input_pipeline import cache, loader, packing, sources, splits, token_store, tokenizer
-from input_pipeline.documents import Source
-from input_pipeline.packing import Rows
-from input_pipeline.progress import Progress
-from input_pipeline.tokenizer import Tokenizer
 from train import durations, initialize, optimizer, spec, state
 from train.checkpoint import Checkpoints
 from train.clock import Clock
 from train.evaluate import Evaluator
+from train.feed import Feed
 from train.guard import StopRequests
 from train.loop import Loop, Plan
 from train.parallel import attention as attentions
@@ -30,8 +26,6 @@ from train.step import EvalStep, Report, Step
 from train.writer import Writer
 
 ASSUMED_EPOCH_EXAMPLES = 1_000_000  # where there is no data to count
-# Documents at fault that are named on the screen and in config.json; a store's index.json names more.
-NAMED = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,107 +119,6 @@ def engine(run: spec.Run, devices: Sequence[jax.Device], *, epoch_examples: int 
     return built
 
 
-@dataclasses.dataclass(frozen=True)
-class Feed:
-    """What feeds a run: its tokenizer and the rows of each split."""
-
-    tokenizer: Tokenizer
-    rows: dict[str, Rows]
-
-    @property
-    def epoch_examples(self) -> int:
-        """Rows of the training split: so many examples are an epoch."""
-        return len(self.rows["train"])
-
-    def bytes_per_token(self, split: str) -> float:
-        """Bytes of source text for each predicted token."""
-        return self.rows[split].num_bytes / self.rows[split].num_tokens
-
-    def cursor(self, examples: int) -> dict[str, Any]:
-        """Where a run stands in its data: what a checkpoint keeps of it."""
-        return {"examples": examples, "fingerprint": self.rows["train"].fingerprint}
-
-    def facts(self) -> dict[str, Any]:
-        """What is known of the data, for `config.json`."""
-        return {
-            f"data.{name}": {
-                "documents": rows.store.num_documents,
-                "rows": len(rows),
-                "tokens": rows.num_tokens,
-                "bytes": rows.num_bytes,
-                "fingerprint": rows.fingerprint,
-                "num_bad": rows.store.index.num_bad,
-                "bad": rows.store.index.bad[:NAMED],
-                "num_replaced": rows.store.index.num_replaced,
-                "replaced": rows.store.index.replaced[:NAMED],
-            }
-            for name, rows in self.rows.items()
-        }
-
-    def warnings(self) -> Iterator[str]:
-        """What is wrong with the text, one line for each split and fault."""
-        for name, rows in self.rows.items():
-            index = rows.store.index
-            if index.num_bad:
-                yield (
-                    f"{name}: {index.num_bad:,} of {index.num_documents:,} records hold no text and count for nothing; "
-                    f"the first: {'; '.join(index.bad[:NAMED])}"
-                )
-            if index.num_replaced:
-                yield (
-                    f"{name}: {index.num_replaced:,} of {index.num_documents:,} documents are not UTF-8 and lost the "
-                    f"bytes that are not; the first: {'; '.join(index.replaced[:NAMED])}"
-                )
-
-    def train_batches(self, engine: Engine, *, start: int) -> Iterator[dict[str, jax.Array]]:
-        """Global batches on the devices, from example `start` on, for ever."""
-        run = engine.run
-        size = run.train.batch_size
-        with loader.train_batches(
-            self.rows["train"],
-            seed=run.seed,
-            batch_size=size,
-            row_range=meshes.local_rows(engine.mesh, size),
-            start=start,
-            workers=run.data.workers,
-        ) as local:
-            yield from map(partial(meshes.place_batch, engine.mesh, batch_size=size), local)
-
-    def eval_batches(self, engine: Engine, evaluation: spec.Evaluation) -> Iterator[dict[str, jax.Array]]:
-        """One pass over a split, the last batch filled up with rows of weight zero."""
-        size = engine.run.eval_batch_size(evaluation)
-        with loader.eval_batches(
-            self.rows[evaluation.split], batch_size=size, row_range=meshes.local_rows(engine.mesh, size)
-        ) as local:
-            yield from map(partial(meshes.place_batch, engine.mesh, batch_size=size), local)
-
-
-def feed(run: spec.Run, *, progress: Progress) -> Feed:
-    """Reads, tokenizes and packs the data, or finds it in the cache.
-
-    Raises:
-      ValueError: files that match nothing, another fingerprint, an empty split.
-    """
-    data = run.data
-    cache_dir = cache.directory(data.cache)
-    source = sources.open_source(data, progress=progress)
-    wanted = {"train"} | {evaluation.split for evaluation in run.eval.values()}
-    parts = {name: splits.split(source, getattr(data, f"{name}_split"), by=data.split_by) for name in sorted(wanted)}
-    text_tokenizer = tokenizer.load(data, train_source=parts["train"], progress=progress)
-
-    def rows(part: Source) -> Rows:
-        store = token_store.build(
-            part,
-            tokenizer=text_tokenizer,
-            cache_dir=cache_dir,
-            workers=data.prepare_workers,
-            progress=progress,
-        )
-        return packing.plan_rows(store, seq_len=data.seq_len, packing=data.packing, cache_dir=cache_dir)
-
-    return Feed(text_tokenizer, {name: rows(part) for name, part in parts.items()})
-
-
 def loop(
     engine: Engine,
     feed: Feed,
@@ -255,17 +148,17 @@ def loop(
             cadence=pace.cadence(evaluation),
             split=evaluation.split,
             eval_step=engine.eval_step,
-            batches=partial(feed.eval_batches, engine, evaluation),
+            batches=partial(feed.eval_batches, engine.mesh, evaluation),
             objective=run.objective,
             constants=constants,
-            bytes_per_token=feed.bytes_per_token(evaluation.split),
+            bytes_per_token=feed.bytes_per_token(evaluation),
         )
         for name, evaluation in run.eval.items()
     }
     return Loop(
         plan=plan,
         train_step=engine.train_step,
-        batches=lambda start: feed.train_batches(engine, start=start),
+        batches=lambda start: feed.train_batches(engine.mesh, start=start),
         constants=constants,
         evaluators=evaluators,
         cursor=feed.cursor,

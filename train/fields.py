@@ -108,8 +108,12 @@ def with_defaults(section: Any, hint: Any, *, derived: Iterable[str] = ()) -> An
     hints = typing.get_type_hints(hint)
     defaults = {}
     for field in dataclasses.fields(hint):
-        if dataclasses.is_dataclass(hints[field.name]):
+        if dataclasses.is_dataclass(hints[field.name]) or is_mapping(hints[field.name]):
             defaults[field.name] = with_defaults(section.pop(field.name, {}), hints[field.name])
         elif field.default is not dataclasses.MISSING and field.name not in derived:
             defaults[field.name] = field.default
-    return {**defaults, **section}
+    written = {
+        name: float(value) if hints.get(name) is float and type(value) is int else value
+        for name, value in section.items()
+    }
+    return {**defaults, **written}  # an int there would refuse 0.5 on the command line

@@ -5,7 +5,8 @@ from typing import Any
 from models import count
 from train import provenance, state
 from train.config_flags import Command
-from train.experiment import Engine, Feed
+from train.experiment import Engine
+from train.feed import Feed
 from train.parallel import rules
 from train.spec import Run
 
@@ -41,8 +42,5 @@ def parts(engine: Engine, feed: Feed) -> list[str]:
         rules.table(engine.abstract_state),
         f"mesh {mesh}; state {state.num_bytes(engine.abstract_state):,} bytes over all devices",
         f"attention: {engine.attention.name}, {engine.attention.reason}",
-        *(
-            f"{name}: {len(rows):,} rows of {rows.seq_len}, {rows.num_tokens:,} tokens, {rows.num_bytes:,} bytes"
-            for name, rows in feed.rows.items()
-        ),
+        *feed.lines(),
     ]

@@ -7,7 +7,7 @@ from input_pipeline.spec import Data
 from models.sampling import Sampling
 from train import durations
 from train.durations import Every
-from train.fields import at_least
+from train.fields import at_least, nearest
 
 DTYPES = ("float32", "bfloat16", "float16")
 SPLITS = ("val", "test")
@@ -56,10 +56,12 @@ class Precision:
 class Evaluation(Every):
     """One named evaluator (config section `eval`): its split of the data and its cadence.
 
-    Without a cadence: at the last step alone. The test split is read once, at the end.
+    Without a cadence: at the last step alone. The test split is read once, at the end. `part` names one corpus of
+    `data.mixture`; "" reads all that have the split.
     """
 
     split: str = "val"
+    part: str = ""
     batch_size: int = 0  # 0: train.batch_size
 
     def check(self, path: str, data: Data) -> None:
@@ -68,10 +70,16 @@ class Evaluation(Every):
         at_least(0, {f"{path}.batch_size": self.batch_size})
         if self.split not in SPLITS:
             raise ValueError(f"{path}.split: expected one of {', '.join(SPLITS)}, got {self.split!r}")
-        if not getattr(data, f"{self.split}_split"):
+        if self.part and self.part not in data.mixture:
+            known = ", ".join(map(repr, ["", *data.mixture]))
+            meant = nearest(self.part, data.mixture)
+            raise ValueError(f"{path}.part: expected one of {known} (data.mixture), got {self.part!r}{meant}")
+        part = self.part or next(iter(data.mixture), "")
+        field = f"data.mixture.{part}.{self.split}_split" if part else f"data.{self.split}_split"
+        parts = [data.parts[self.part]] if self.part else data.parts.values()
+        if not any(getattr(part, f"{self.split}_split") for part in parts):
             raise ValueError(
-                f"{path}.split: {self.split!r} needs data.{self.split}_split, which is empty; "
-                f"write for example data.{self.split}_split='train[90%:]'"
+                f"{path}.split: {self.split!r} needs {field}, which is empty; write for example {field}='train[90%:]'"
             )
         if self.split == "test" and (cadence := durations.all_given(self)):
             (amount,) = (f"{value} {unit}" for unit, value in cadence["every"].items())

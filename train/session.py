@@ -32,10 +32,11 @@ from train import (
     spec,
     state,
 )
+from train import feed as feeds
 from train.checkpoint import Checkpoints, Restored
 from train.clock import Clock, Laps
 from train.damage import Damaged
-from train.experiment import Feed
+from train.feed import Feed
 from train.guard import STOPPED, stop_requests
 from train.inference import Author, Request
 from train.loop import NotFinite
@@ -276,7 +277,7 @@ class Session:
                 if done == total and not self.console.is_terminal:
                     self.console.print(f"{label} {done}/{total}", markup=False)
 
-            return experiment.feed(self.run, progress=progress)
+            return feeds.prepare(self.run, progress=progress)
 
     def _describe(self, feed: Feed, writer: Writer) -> None:
         """Writes config.json; says what the run is."""

@@ -1,5 +1,9 @@
-"""Law 3: a batch is a pure function of (seed, position), whatever hosts, workers and resumes there are."""
+"""Law 3: a batch is a pure function of (seed, position), whatever hosts, workers and resumes there are.
 
+The mixture has a part that ends an epoch in every batch, one that ends it now and then, and transforms.
+"""
+
+import dataclasses
 import itertools
 import multiprocessing
 import os
@@ -9,32 +13,52 @@ import sys
 import textwrap
 import time
 
-import grain
 import numpy as np
 import pytest
 
+from input_pipeline import hashing, loader, order, transforms
 from input_pipeline.batch import DTYPES, empty_rows
-from input_pipeline.loader import eval_batches, train_batches
+from input_pipeline.joined import Joined
+from input_pipeline.loader import Part, eval_batches, fingerprint, train_batches
+from input_pipeline.mixture import CYCLE
 from input_pipeline.packing import plan_rows
 from input_pipeline.sources import Synthetic
 from input_pipeline.token_store import build
 from input_pipeline.tokenizer import Bytes
+from input_pipeline.transforms.parse import parse
 
 SEED, BATCH = 7, 12
+
+
+def plan(cache, *, num_documents, document_bytes):
+    store = build(Synthetic(num_documents, document_bytes), tokenizer=Bytes(), cache_dir=cache)
+    return plan_rows(store, seq_len=123, packing="concat", cache_dir=cache)
 
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory):
     """41 rows: prime, so that epochs end inside batches."""
-    cache = tmp_path_factory.mktemp("loader")
-    store = build(Synthetic(20, 250), tokenizer=Bytes(), cache_dir=cache)
-    found = plan_rows(store, seq_len=123, packing="concat", cache_dir=cache)
+    found = plan(tmp_path_factory.mktemp("loader"), num_documents=20, document_bytes=250)
     assert len(found) == 41
     return found
 
 
-def _take(rows, steps, *, row_range=(0, BATCH), start=0, workers=0, seed=SEED):
-    batches = train_batches(rows, seed=seed, batch_size=BATCH, row_range=row_range, start=start, workers=workers)
+@pytest.fixture(scope="module")
+def short(tmp_path_factory):
+    found = plan(tmp_path_factory.mktemp("short"), num_documents=3, document_bytes=100)
+    assert len(found) == 3
+    return found
+
+
+@pytest.fixture(scope="module")
+def parts(rows, short):
+    noise = parse("mask_spans(0.15, 3)|drop_tokens(0.1)", separator=256)
+    return [Part("short", short, 0.4, noise), Part("long", rows, 0.6)]
+
+
+def _take(parts, steps, *, row_range=(0, BATCH), start=0, workers=0, seed=SEED):
+    parts = parts if isinstance(parts, list) else [Part("", parts)]
+    batches = train_batches(parts, seed=seed, batch_size=BATCH, row_range=row_range, start=start, workers=workers)
     with batches:
         found = [next(batches) for _ in range(steps)]
     assert not multiprocessing.active_children()
@@ -45,6 +69,16 @@ def _take(rows, steps, *, row_range=(0, BATCH), start=0, workers=0, seed=SEED):
 def straight(rows):
     """Twelve global batches by one host: three and a half epochs."""
     return _take(rows, 12)
+
+
+# A cycle ends inside the third of the batches that begin here.
+NEAR = CYCLE - 30
+
+
+@pytest.fixture(scope="module")
+def mixed(parts):
+    """Six global batches of the mixture by one host, around the end of a cycle."""
+    return _take(parts, 6, start=NEAR)
 
 
 def _same(found, expected):
@@ -68,16 +102,83 @@ def _shares(num_hosts):
     return list(itertools.pairwise(edges))
 
 
-def test_examples_follow_grains_shuffle_epoch_after_epoch(rows, straight):
-    order = grain.MapDataset.range(41).seed(SEED).shuffle().repeat()
-    positions = [order[p] for p in range(12 * BATCH)]
+def test_examples_follow_the_order_epoch_after_epoch(rows, straight):
+    key = hashing.key("rows", SEED, "")
+    epochs = [
+        order.shuffled(np.arange(41), num_rows=41, key=key, epochs=np.full(41, epoch)).tolist() for epoch in range(4)
+    ]
+    positions = list(itertools.chain(*epochs))
     for step, found in enumerate(straight):
         np.testing.assert_array_equal(
             found["tokens"], rows.read(np.array(positions[step * BATCH : (step + 1) * BATCH]))["tokens"]
         )
-    epochs = [positions[i : i + 41] for i in (0, 41, 82)]
-    assert all(sorted(epoch) == list(range(41)) for epoch in epochs)
-    assert len({tuple(epoch) for epoch in epochs}) == 3
+
+
+def test_a_mixture_row_by_row(parts, mixed):
+    """Each row read alone, by what the mixture says of its position, and blanked alone."""
+    order_of = loader.mix(parts, seed=SEED)
+    by_name = sorted(parts, key=lambda part: part.name)
+    flat = {key: np.concatenate([found[key] for found in mixed]) for key in DTYPES}
+    for i in range(6 * BATCH):
+        [part], [row] = order_of.rows(NEAR + i, NEAR + i + 1)
+        alone = transforms.apply(
+            by_name[part].transforms,
+            by_name[part].rows.read(np.array([row])),
+            positions_B=np.array([NEAR + i]),
+            seed=SEED,
+        )
+        for key in DTYPES:
+            np.testing.assert_array_equal(flat[key][i : i + 1], alone[key])
+
+
+@pytest.mark.parametrize("num_hosts", [1, 2, 4, 8])
+def test_any_number_of_hosts_reads_one_mixture(parts, mixed, num_hosts):
+    hosts = [_take(parts, 6, row_range=share, start=NEAR) for share in _shares(num_hosts)]
+    _same(_join(hosts), mixed)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_any_number_of_workers_reads_one_mixture(parts, mixed, workers):
+    _same(_take(parts, 6, start=NEAR, workers=workers), mixed)
+
+
+@pytest.mark.parametrize("step", range(1, 6))
+def test_a_mixture_goes_on_from_anywhere_and_names_come_in_any_order(parts, mixed, step):
+    _same(_take(parts[::-1], 6 - step, start=NEAR + step * BATCH), mixed[step:])
+
+
+def test_a_single_source_is_the_mixture_of_one(rows, straight):
+    _same(_take([Part("", rows, 17.0)], 12), straight)
+
+
+def test_a_fingerprint_covers_all_that_makes_batches(parts, rows):
+    long, short = parts[1], parts[0]
+    changed = [
+        [long, short],
+        [long],
+        [long, dataclasses.replace(short, weight=0.41)],
+        [long, dataclasses.replace(short, transforms=())],
+        [long, dataclasses.replace(short, name="other")],
+        [long, dataclasses.replace(short, rows=rows)],
+    ]
+    assert len({fingerprint(each) for each in changed}) == len(changed)
+    assert fingerprint([short, long]) == fingerprint([long, short])
+    doubled = [dataclasses.replace(part, weight=2 * part.weight) for part in parts]
+    assert fingerprint(doubled) == fingerprint(parts)
+
+
+def test_rows_of_several_parts_read_as_one(rows, short):
+    joined = Joined([short, rows])
+    assert len(joined) == 44
+    assert joined.num_tokens == rows.num_tokens + short.num_tokens
+    assert joined.num_bytes == 20 * 250 + 3 * 100
+    first, then = short.read(np.arange(3)), rows.read(np.arange(41))
+    chosen = np.random.default_rng(0).permutation(44)
+    found = joined.read(chosen)
+    for key in DTYPES:
+        np.testing.assert_array_equal(found[key], np.concatenate([first[key], then[key]])[chosen])
+    with eval_batches(joined, batch_size=BATCH, row_range=(0, BATCH)) as batches:
+        assert sum(b["weights"].sum() for b in batches) == joined.num_tokens
 
 
 @pytest.mark.parametrize("num_hosts", [1, 2, 3, 4, 5])
@@ -129,10 +230,10 @@ def test_ranges_outside_the_batch(rows):
 
 LOADER = textwrap.dedent("""
     import pathlib, sys
-    from input_pipeline.loader import train_batches
+    from input_pipeline.loader import Part, train_batches
     from input_pipeline.packing import _open
     rows = _open(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]))
-    batches = train_batches(rows, seed=0, batch_size=64, row_range=(0, 64), start=0, workers=2)
+    batches = train_batches([Part("", rows)], seed=0, batch_size=64, row_range=(0, 64), start=0, workers=2)
     for _ in range(20):
         next(batches)
     print("loading", flush=True)

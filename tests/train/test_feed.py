@@ -1,0 +1,137 @@
+"""A run's data put together: parts, what is evaluated, and what is refused before a run begins."""
+
+import re
+
+import pytest
+import tiny_runs as runs
+
+from input_pipeline.progress import quiet
+from train import config_flags, feed, spec
+
+MIXTURE = f"--config={runs.CONFIGS / 'lm_mixture.py'}:tiny"
+
+
+def read(*arguments: str) -> spec.Run:
+    return spec.read(config_flags.parse([MIXTURE, *arguments], workdir="")[0])
+
+
+def prepare(*arguments: str) -> feed.Feed:
+    return feed.prepare(read(*arguments), progress=quiet)
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    return prepare(f"--config.data.cache={tmp_path_factory.mktemp('feed')}")
+
+
+@pytest.mark.fast
+def test_facts_of_parts(mixed):
+    """40 steps of 16 rows, three quarters of them long; both numbers come from counting in the mixture."""
+    rows = {name: len(part) for name, part in mixed.rows["train"].items()}
+    assert mixed.epoch_examples == sum(rows.values())
+    training = mixed.facts()["data.train"]
+    assert training["epochs"] == 640 / sum(rows.values())
+    parts = training["parts"]
+    assert sum(part["epochs"] * rows[name] for name, part in parts.items()) == pytest.approx(640)
+    assert {name: part["share"] for name, part in parts.items()} == {"long": 0.75, "short": 0.25}
+    for key in ("rows", "tokens", "bytes"):
+        assert training[key] == sum(part[key] for part in parts.values())
+    assert [line.partition(":")[0] for line in mixed.lines()] == [
+        *("train", "train, long", "train, short", "val", "val, long", "val, short"),
+    ]
+
+
+@pytest.mark.fast
+def test_evaluations_read_one_part_or_all(mixed):
+    long, short = mixed.rows["val"]["long"], mixed.rows["val"]["short"]
+    evaluation = mixed.run.eval
+    assert len(mixed.evaluated(evaluation["val"])) == len(long) + len(short)
+    assert mixed.bytes_per_token(evaluation["val"]) == (long.num_bytes + short.num_bytes) / (
+        long.num_tokens + short.num_tokens
+    )
+    assert mixed.bytes_per_token(evaluation["val_short"]) == short.num_bytes / short.num_tokens
+    assert mixed.bytes_per_token(evaluation["val"]) != mixed.bytes_per_token(evaluation["val_short"])
+
+
+@pytest.mark.fast
+def test_a_part_without_the_split_is_left_out_of_its_evaluation(mixed):
+    some = prepare("--config.data.mixture.long.val_split=", f"--config.data.cache={mixed.run.data.cache}")
+    assert len(some.evaluated(some.run.eval["val"])) == len(mixed.rows["val"]["short"])
+
+
+@pytest.mark.fast
+def test_the_tokenizer_is_fitted_on_all_training_parts(tmp_path):
+    texts = {"a": ("aXYZ " * 50, "aXYZ " * 40), "b": ("bQRS " * 50, "bQRS " * 40)}
+    part = lambda name: dict(source="memory", documents=texts[name], train_split="train", val_split="")
+    config = runs.config(eval={}, checkpoint__keep_best=0)
+    config["data"] = dict(
+        seq_len=8, tokenizer="bpe:270", cache=str(tmp_path), mixture={name: part(name) for name in texts}
+    )
+    found = feed.prepare(spec.read(spec.complete(config)), progress=quiet)
+    for text in (b"aXYZ", b"bQRS"):
+        assert len(found.tokenizer.encode(text)) < 4
+
+
+@pytest.mark.fast
+def test_too_many_epochs_are_refused_and_the_advice_is_good(mixed):
+    arguments = ["--config.data.mixture.short.max_epochs=1.5", f"--config.data.cache={mixed.run.data.cache}"]
+    pattern = (
+        r"data.mixture.short.max_epochs: expected at most 1.5 passes over 76 rows, but 40 steps would make (.*); "
+        r"write (weight=.*) or (train.num_steps=\d+)"
+    )
+    with pytest.raises(ValueError, match=pattern) as caught:
+        prepare(*arguments)
+    made, weight, num_steps = re.search(pattern, str(caught.value)).groups()
+    assert float(made) == pytest.approx(mixed.facts()["data.train"]["parts"]["short"]["epochs"], rel=1e-2)
+    assert (
+        prepare(*arguments, f"--config.data.mixture.short.{weight}").facts()["data.train"]["parts"]["short"]["epochs"]
+        > 1.2
+    )
+    assert prepare(*arguments, f"--config.{num_steps}")
+    one_more = num_steps.replace(found := re.search(r"\d+", num_steps)[0], str(int(found) + 1))
+    with pytest.raises(ValueError, match="max_epochs"):
+        prepare(*arguments, f"--config.{one_more}")
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize(
+    ("argument", "says"),
+    [
+        ("data.source=memory", r"data.source: expected none beside data.mixture, .* write data.mixture.long.source"),
+        ("data.mixture.long.source=memry", r"data.mixture.long.source: expected one of .* write 'memory'"),
+        (
+            "data.mixture.long.train_split=train",
+            r"data.mixture.long.val_split: .* outside data.mixture.long.train_split",
+        ),
+        ("data.mixture.short.weight=0.0", r"data.mixture.short.weight: expected a number above 0, got 0.0"),
+        ("data.mixture.short.weight=1e-5", r"data.mixture.short.weight: expected a share of 1 in 4096 or more"),
+        ("data.mixture.short.max_epochs=-1.0", r"data.mixture.short.max_epochs: expected 0 \(any number\) or more"),
+        (
+            "data.mixture.long.transforms=drop(1)",
+            r"data.mixture.long.transforms: expected one of drop_tokens, .* got 'drop'",
+        ),
+        ("data.mixture.lnog.weight=1", r"config.data.mixture.lnog: no such field; did you mean 'long'"),
+        ("eval.val.part=lnog", r"eval.val.part: expected one of '', 'long', 'short' .*; did you mean 'long'"),
+        ("eval.val_short.split=test", r"eval.val_short.split: 'test' needs data.mixture.short.test_split, which is"),
+        ("eval.val.split=test", r"eval.val.split: 'test' needs data.mixture.long.test_split, which is empty"),
+    ],
+)
+def test_mistakes_in_a_mixture(argument, says):
+    with pytest.raises(ValueError, match=says):
+        read(f"--config.{argument}")
+
+
+@pytest.mark.fast
+def test_a_source_that_is_not_there_is_named_by_its_part(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = ("--config.data.mixture.long.source=files", "--config.data.mixture.long.files=no/such.txt")
+    with pytest.raises(ValueError, match=r"^data.mixture.long.files: expected files, but 'no/such.txt' matches none"):
+        prepare(*arguments, f"--config.data.cache={tmp_path}")
+
+
+@pytest.mark.fast
+def test_a_weight_written_as_an_int_takes_a_fraction_later():
+    config = spec.complete(runs.config() | {"data": dict(seq_len=8, mixture=dict(a=dict(weight=1)))})
+    assert (
+        config_flags.override(config, ["--config.data.mixture.a.weight=0.5"])["data"]["mixture"]["a"]["weight"] == 0.5
+    )
