@@ -87,7 +87,7 @@ def test_files_that_match_nothing(capsys, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ([], "--config: expected a file, got none; configs/ has configs/lm_shakespeare.py, configs/lm_tiny.py"),
+        ([], "--config: expected a file, got none; configs/ has configs/"),
         (["--config=nothing.py"], "--config: expected a file, got 'nothing.py'"),
         ([f"--config={CONFIGS / 'lm_tiny.py'}:tny"], "lm_tiny.py: expected the argument 'tiny' or none, got 'tny'"),
         ([f"--config={CONFIGS / 'lm_tiny.py'}:tiny"], "--workdir: expected a folder for this run, got none"),
