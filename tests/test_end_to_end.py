@@ -251,7 +251,7 @@ def test_other_data_in_the_same_workdir_is_refused(undisturbed, tmp_path):
 # The same run as the others, told otherwise: 0.41 epochs of 1,533 rows are 39.3 steps of 16 rows.
 OTHER_UNITS = (
     *("--config.train.num_epochs=0.41", "--config.eval.val.every_tokens=2.048e4"),
-    *("--config.log.every_examples=80", "--config.checkpoint.every_tokens=10240"),
+    *("--config.log.every=0", "--config.log.every_examples=80", "--config.checkpoint.every_tokens=10240"),
 )
 
 
@@ -338,7 +338,8 @@ def test_the_test_split_is_read_at_one_end(undisturbed, tmp_path, monkeypatch, c
     with monkeypatch.context() as patch:
         patch.setattr(Evaluator, "__call__", interrupt)
         assert go("--config.train.num_steps=41") == 75
-    assert workdirs.read_sessions(workdir)[-1]["test_read_step"] == 41
+    interrupted = workdirs.read_sessions(workdir)[-1]
+    assert (interrupted["test_read_step"], interrupted["exit"]) == (41, "KeyboardInterrupt")
     before = (workdir / "run.log").read_bytes()
     capsys.readouterr()
     assert go("--config.train.num_steps=42") == 2
@@ -433,6 +434,7 @@ def test_a_run_whose_numbers_break_ends_with_a_reason(tmp_path):
     assert done.returncode == 3
     assert "is not finite; skipped (1 so far)" in done.stdout
     assert "write a smaller optimizer.learning_rate" in done.stderr
+    assert re.match(r"NotFinite: 4 steps in a row were not finite", workdirs.read_sessions(tmp_path / "run")[0]["exit"])
 
 
 def test_interrupted_while_preparing(monkeypatch, tmp_path, capsys):

@@ -28,7 +28,7 @@ def recorded(
     try:
         yield
     except BaseException as error:
-        writer.record(exit=repr(error))
+        writer.record(exit=": ".join(filter(None, (type(error).__name__, str(error)))))
         raise
     finally:
         writer.record(ended=utc_now())
