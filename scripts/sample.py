@@ -5,7 +5,8 @@
 One prompt is printed as it is written. Several (--prompt again and again, --prompts_file, --num_samples) are written
 --batch_size rows at a time, whose texts do not depend on one another. --format=jsonl prints an object a line, as
 samples.jsonl in a workdir holds them. Temperature 0 is greedy. --step chooses a checkpoint; without it the newest good
-one is used. A text ends before a --stop string, which is not printed, or at the end of a document.
+one is used, and --params=ema takes the average of its parameters, where the run kept one. A text ends before a --stop
+string, which is not printed, or at the end of a document.
 """
 
 import json
@@ -32,6 +33,7 @@ def define() -> flags.FlagValues:
     flags.DEFINE_float("min_p", 0.0, "draw from tokens with this share of the likeliest one's mass", flag_values=values)
     flags.DEFINE_multi_string("stop", [], "a string that ends a text; may be repeated", flag_values=values)
     flags.DEFINE_integer("seed", 0, "of the choice of tokens", flag_values=values)
+    flags.DEFINE_string("params", "trained", "or ema", flag_values=values)
     flags.DEFINE_integer("step", None, "of the checkpoint", flag_values=values)
     flags.DEFINE_enum("format", "text", ["text", "jsonl"], "of what is printed", flag_values=values)
     return values
@@ -90,7 +92,7 @@ def main(argv: Sequence[str]) -> int:
         )
         hosts.join()
         session.use_compilation_cache()
-        author = inference.load(values.workdir, step=values.step)
+        author = inference.load(values.workdir, step=values.step, params=values.params)
         as_json = values.format == "jsonl"
         for piece in pieces(author, prompts, request, batch_size=values.batch_size, as_json=as_json):
             print(piece, end="", flush=True)

@@ -20,8 +20,13 @@ def _whole() -> dict:
 
 
 def config(**changes) -> dict:
-    """The whole config of `lm_tiny.py:tiny`; `train__num_steps=3` changes `train.num_steps`."""
+    """The whole config of `lm_tiny.py:tiny`; `train__num_steps=3` changes `train.num_steps`.
+
+    Another `optimizer__name` brings its own fields and defaults.
+    """
     made = copy.deepcopy(_whole())
+    if "optimizer__name" in changes:
+        made = spec.complete(config_flags.choose(made, "optimizer", changes.pop("optimizer__name"))[0])
     for path, value in changes.items():
         *sections, name = path.split("__")
         functools.reduce(dict.__getitem__, sections, made)[name] = value

@@ -25,6 +25,7 @@ from train.durations import Every
 
 FORMAT = 1
 MARKER, RECORD = "commit_success.txt", "_CHECKPOINT_METADATA"
+OPTIONAL = ("ema",)  # parts of a state that a run may begin or cease to keep
 NEEDED = (MARKER, RECORD, "state/_METADATA", "state/manifest.ocdbt")
 LOG = logging.getLogger(__name__)
 
@@ -146,7 +147,8 @@ class Checkpoints:
     def restore_newest_good(self, abstract_state) -> Restored | None:
         """The newest checkpoint that is whole; None where there is none at all.
 
-        `abstract_state`: a tree of `jax.ShapeDtypeStruct` with shardings of any mesh. Newer, damaged ones move
+        `abstract_state`: a tree of `jax.ShapeDtypeStruct` with shardings of any mesh; parts of `OPTIONAL` that it or
+        the checkpoint lacks are not in the result. Newer, damaged ones move
         to `damaged_checkpoints/<step>` beside the folder, with a warning, and their steps can be saved again.
         Raises Damaged if all are (and moves none, or the next start would begin from zero in silence),
         ValueError if names, shapes or dtypes of leaves differ.
@@ -208,9 +210,12 @@ class Checkpoints:
         return None, faults
 
     def _load(self, step: int, abstract, part: str = "") -> Restored:
-        record, leaves = self.read_metadata(step), _named(abstract)
+        record = self.read_metadata(step)
         inside = f"{part}/" if part else ""
         saved = {name: text for name, text in record["leaves"].items() if f"{name}/".startswith(inside)}
+        if not part:
+            abstract, saved = _in_common(abstract, saved)
+        leaves = _named(abstract)
         try:
             check_fit(saved, leaves)  # orbax would cast a dtype in silence
         except ValueError as error:
@@ -279,6 +284,14 @@ class _Retention:
     def should_preserve(self, checkpoints, *, context) -> list[bool]:
         keeps = kept({found.step: self.metrics[found.step] for found in checkpoints}, self.spec)
         return [found.step in keeps for found in checkpoints]
+
+
+def _in_common(abstract, saved: dict[str, str]) -> tuple[Any, dict[str, str]]:
+    """Both without the parts of `OPTIONAL` that only one of them has."""
+    part = lambda name: name.partition("/")[0]
+    lacking = (set(abstract) ^ {part(name) for name in saved}) & set(OPTIONAL)
+    abstract = {name: tree for name, tree in abstract.items() if name not in lacking} if lacking else abstract
+    return abstract, {name: text for name, text in saved.items() if part(name) not in lacking}
 
 
 def _named(tree) -> dict[str, Any]:

@@ -108,7 +108,8 @@ def command(argv: Sequence[str], **defaults: str | bool) -> Command:
     overrides = [argument for argument in argv if argument.lstrip("-").startswith("config.")]
     values = _flags([argument for argument in argv if argument not in overrides], defaults)
     file, argued = _load(values["config"])
-    full, notes = spec.complete(file), list[str]()
+    file, notes = choose_names(file, overrides)
+    full = spec.complete(file)
     origins = _origins(full, file, argued=argued, is_json=values["config"].endswith(".json"))
     config = override(_settle(full, argued, origins, notes), overrides)
     given = {_path_of(argument) for argument in overrides} & origins.keys()
@@ -172,6 +173,45 @@ def _settle(
             notes.append(f"{now} takes the place of {past}")
         origins[loser] = origins[winner]
     return settled
+
+
+def choose_names(config: dict[str, Any], overrides: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """The config with the names that overrides choose, such as `--config.optimizer.name=lion`, and what to tell of it.
+
+    They come first: which other fields there are, and their defaults, follows from them. A field of the file that the
+    chosen one does not have is left out, and told.
+    """
+    notes = []
+    for argument in overrides:
+        path, _, name = argument.lstrip("-").removeprefix("config.").partition("=")
+        section = path.removesuffix(".name")
+        if section == path or not isinstance(config.get(section), Mapping) or section not in spec.NAMED:
+            continue
+        config, dropped = choose(config, section, name)
+        for field, value in dropped.items():
+            notes.append(f"{section}.{field}={value!r} (file) is left out: {name} has no such field")
+    return config, notes
+
+
+def choose(config: Mapping[str, Any], section: str, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Another `name` in a section of `spec.NAMED`, whose fields may differ.
+
+    What was set goes along where the new one has such a field; what stood at the old one's default does not, since the
+    new one has defaults of its own.
+
+    Returns:
+      the config, and the fields that were set and fall away.
+    """
+    before = config[section]
+    defaults = fields.with_defaults({}, spec.class_of(section, before.get("name", "")))
+    known = {field.name for field in dataclasses.fields(spec.class_of(section, name))}
+    was_set = {
+        field: value
+        for field, value in spec.without_name(before).items()
+        if field not in defaults or value != defaults[field]
+    }
+    kept = {field: value for field, value in was_set.items() if field in known}
+    return {**config, section: {"name": name, **kept}}, {f: v for f, v in was_set.items() if f not in known}
 
 
 def override(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:

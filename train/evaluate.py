@@ -24,6 +24,7 @@ class Evaluator:
     objective: Objective
     constants: Any
     bytes_per_token: float
+    part: str = "params"  # of the state: the parameters that it is called with
 
     def __call__(self, params: State) -> dict[str, float]:
         """Sums come from the devices batch by batch and are merged in float64 on the host."""

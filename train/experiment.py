@@ -12,6 +12,7 @@ from input_pipeline import batch as batches
 from train import durations, initialize, optimizer, spec, state
 from train.checkpoint import Checkpoints
 from train.clock import Clock
+from train.ema import PARAMS
 from train.evaluate import Evaluator
 from train.feed import Feed
 from train.guard import StopRequests
@@ -42,11 +43,11 @@ class Engine:
 
     @cached_property
     def optimizer(self):
-        return optimizer.make(self.run.optimizer, num_steps=self.run.train.num_steps)
+        return optimizer.make(self.run.optimizer, num_steps=self.run.train.num_steps, axes=self.definition.axes)
 
     @cached_property
     def abstract_state(self) -> State:
-        return state.abstract(self.definition, self.optimizer, self.mesh)
+        return state.abstract(self.definition, self.optimizer, self.run.ema, self.mesh)
 
     @cached_property
     def placement(self) -> MeshPlacement:
@@ -69,6 +70,7 @@ class Engine:
             self.placement,
             self.run.seed,
             self.run.train.accumulation,
+            self.run.ema,
         )
         shardings = jax.tree.map(lambda leaf: leaf.sharding, self.abstract_state)
         options = self.compiler_options
@@ -92,7 +94,7 @@ class Engine:
 
     def fresh_state(self) -> State:
         """The state at step 0. To be called under `jax.set_mesh(engine.mesh)`."""
-        return initialize.fresh(self.definition, self.optimizer, self.abstract_state, self.run.seed)
+        return initialize.fresh(self.definition, self.optimizer, self.run.ema, self.abstract_state, self.run.seed)
 
 
 def engine(run: spec.Run, devices: Sequence[jax.Device], *, epoch_examples: int = ASSUMED_EPOCH_EXAMPLES) -> Engine:
@@ -103,7 +105,8 @@ def engine(run: spec.Run, devices: Sequence[jax.Device], *, epoch_examples: int 
         compiled but the schedule's constants: without data one may assume any.
 
     Raises:
-      ValueError: the mesh does not fit the devices, or the batch, the model or its attention does not fit the mesh.
+      ValueError: the mesh does not fit the devices, the batch, the model or its attention does not fit the mesh, or a
+        regex of the optimizer finds no parameter.
     """
     run.derive(len(devices))
     attention = attentions.choose(
@@ -115,7 +118,7 @@ def engine(run: spec.Run, devices: Sequence[jax.Device], *, epoch_examples: int 
     )
     in_steps = durations.in_steps(run, run.pace(epoch_examples))
     built = Engine(in_steps, meshes.make(devices, run.mesh), attention)
-    built.definition.shardings(built.mesh)
+    assert built.abstract_state
     return built
 
 
@@ -152,6 +155,7 @@ def loop(
             objective=run.objective,
             constants=constants,
             bytes_per_token=feed.bytes_per_token(evaluation),
+            part=PARAMS[evaluation.params],
         )
         for name, evaluation in run.eval.items()
     }

@@ -15,6 +15,7 @@ from models import generate
 from models.sampling import Sampling
 from train import experiment, keys, spec
 from train.checkpoint import Checkpoint, Checkpoints
+from train.ema import PARAMS, check_params
 from train.parallel.mesh import MeshShape
 from train.state import Definition, State
 from train.transcript import Transcript
@@ -124,11 +125,13 @@ def on_one_device(definition: Definition, params: State) -> Any:
     return definition.module(jax.device_put(jax.device_get(params), jax.local_devices()[0]))
 
 
-def load(workdir: str | os.PathLike[str], *, step: int | None = None) -> Author:
+def load(workdir: str | os.PathLike[str], *, step: int | None = None, params: str = "trained") -> Author:
     """The model of a workdir's newest good checkpoint, or of one step, on one device.
 
+    `params`: "trained", or "ema" for their average.
+
     Raises:
-      ValueError: there is no checkpoint, no such step, or it is damaged.
+      ValueError: there is no checkpoint, no such step, no average in it, or it is damaged.
     """
     folder = epath.Path(workdir)
     with Checkpoints(folder / "checkpoints", Checkpoint()) as checkpoints:
@@ -136,8 +139,9 @@ def load(workdir: str | os.PathLike[str], *, step: int | None = None) -> Author:
         if not steps:
             raise ValueError(f"--workdir: expected a folder with checkpoints, got {str(workdir)!r}; train it first")
         run = spec.read(checkpoints.read_config(steps[-1] if step is None else step))
+        check_params(params, run.ema, path="--params")
         engine = experiment.engine(dataclasses.replace(run, mesh=MeshShape(data=1)), jax.devices()[:1])
-        restored = checkpoints.restore_part(engine.abstract_state["params"], part="params", step=step)
+        restored = checkpoints.restore_part(engine.abstract_state[PARAMS[params]], part=PARAMS[params], step=step)
     return Author(
         model=on_one_device(engine.definition, restored.state),
         tokenizer=tokenizers.open_saved(run.data.tokenizer, folder),

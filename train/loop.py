@@ -130,7 +130,7 @@ class Loop:
             self.writer.record(test_read_step=step)  # before it is read: a kill between the two hides nothing
         with self.clock.part("eval"):
             for name, evaluator in due.items():
-                metrics |= {f"{name}/{key}": value for key, value in evaluator(state["params"]).items()}
+                metrics |= {f"{name}/{key}": value for key, value in evaluator(state[evaluator.part]).items()}
         if metrics:
             self.writer.write(step, metrics)
         if request or self.plan.checkpoint.due(step, last=self.plan.num_steps):

@@ -1,114 +1,280 @@
-"""One optax chain: clip, precondition, decay, schedule, rate.
+"""Optimizers: one optax chain from a config: clip, the optimizer's own rule and decay, schedule, groups, rate.
 
-Rate, decay and momentum are values in the optimizer's state (`optax.inject_hyperparams`), not constants of the compiled
-step: a search changes them without compiling again.
+An optimizer is a dataclass of exactly the fields that it reads, so a field that it would ignore cannot be set. Its
+numbers (the float fields, and the groups' rates) are values in the optimizer's state (`optax.inject_hyperparams`), not
+constants of the compiled step: a search changes them without compiling again, and a resumed run follows its config.
 """
 
 import dataclasses
-import re
+import inspect
+import typing
+from collections.abc import Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from train import trees
+from train import adafactor, groups, matrices, muon, trees
+from train.groups import Group
 from train.schedules import Schedule
+
+Axes = Mapping[str, tuple[str, ...]]  # {parameter: its logical axes}
+Values = Mapping[str, Array]  # the hyperparameters of a step, as they stand in the state
+Transformation = optax.GradientTransformation
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Optimizer:
-    """Config section `optimizer`."""
+    """What the config section `optimizer` holds whatever its `name`; each optimizer adds its own fields."""
 
-    name: str = "adamw"
-    learning_rate: float = 1e-3
+    learning_rate: float = 1e-3  # the peak rate
     schedule: Schedule = Schedule()
-    weight_decay: float = 0.1
+    weight_decay: float = 0.0
     decay_mask: str = r"(kernel|embed|positions|head)$"  # a regex over parameter names: these decay
-    momentum: float = 0.9  # SGD's momentum, Adam's first decay
-    second_momentum: float = 0.95  # Adam's second decay
-    epsilon: float = 1e-8
     clip_norm: float = 1.0  # greatest global norm of a gradient; 0: no clipping
+    groups: Mapping[str, Group] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
-        if self.name not in OPTIMIZERS:
-            raise ValueError(f"optimizer.name: expected one of {', '.join(OPTIMIZERS)}, got {self.name!r}")
-        for name in ("learning_rate", "weight_decay", "clip_norm"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"optimizer.{name}: expected 0 or more, got {getattr(self, name)}")
-        if self.epsilon <= 0:
-            raise ValueError(f"optimizer.epsilon: expected a number above 0, got {self.epsilon}; write 1e-8")
-        for name in ("momentum", "second_momentum"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"optimizer.{name}: expected a number in [0, 1), got {getattr(self, name)}")
-        try:
-            re.compile(self.decay_mask)
-        except re.error as error:
-            raise ValueError(f"optimizer.decay_mask: expected a regex, got {self.decay_mask!r}: {error}") from None
+        for name, value in self._floats().items():
+            if name == "epsilon" and value <= 0:
+                raise ValueError(f"optimizer.epsilon: expected a number above 0, got {value}; write 1e-8")
+            if "momentum" in name and not 0 <= value < 1:
+                raise ValueError(f"optimizer.{name}: expected a number in [0, 1), got {value}")
+            if value < 0:
+                raise ValueError(f"optimizer.{name}: expected 0 or more, got {value}")
+        groups.check_regex(self.decay_mask, path="optimizer.decay_mask")
+        for label, group in self.groups.items():
+            group.check(f"optimizer.groups.{label}")
+
+    def rule(self, values: Values, *, decay: Transformation, axes: Axes) -> Transformation:
+        """From gradients to updates of rate one, the weight decay in its place."""
+        raise NotImplementedError
+
+    def parts(self, axes: Axes) -> dict[str, list[str]]:
+        """Parameters that are treated otherwise than the rest: `{what is done to them: their names}`."""
+        return {}
 
     @property
-    def hyperparameters(self) -> dict[str, float]:
-        """What lives in the optimizer's state as values."""
-        names = ("learning_rate", "weight_decay", "momentum", "second_momentum", "clip_norm")
-        return {name: getattr(self, name) for name in names}
+    def hyperparameters(self) -> dict[str, float | np.ndarray]:
+        """What lives in the optimizer's state as values: one for each float, one a group for the groups'."""
+        return self._floats() | self._group_factors()
+
+    def _floats(self) -> dict[str, float]:
+        hints = typing.get_type_hints(type(self))
+        return {name: getattr(self, name) for name, hint in hints.items() if hint is float}
+
+    def _group_factors(self) -> dict[str, np.ndarray]:
+        ordered = [self.groups[label] for label in sorted(self.groups)]
+        factors = {f"group_{name}s": [getattr(group, name) for group in ordered] for name in ("rate", "decay")}
+        return {name: np.array(column, np.float32) for name, column in factors.items() if column}
 
 
-def adamw(spec: Optimizer, *, weight_decay, momentum, second_momentum) -> optax.GradientTransformation:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AdamW(Optimizer):
     """Adam with decoupled decay (Loshchilov and Hutter, 2019, https://arxiv.org/abs/1711.05101)."""
-    return optax.chain(
-        optax.scale_by_adam(b1=momentum, b2=second_momentum, eps=spec.epsilon),
-        optax.add_decayed_weights(weight_decay, mask=decay_mask(spec.decay_mask)),
-    )
+
+    weight_decay: float = 0.1
+    momentum: float = 0.9  # of the mean gradient, beta 1
+    second_momentum: float = 0.95  # of the mean square, beta 2
+    epsilon: float = 1e-8
+    nesterov: bool = False  # NAdam (Dozat, 2016, https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ)
+
+    def rule(self, values, *, decay, axes):
+        return optax.chain(adam(self, values), decay)
 
 
-def sgd(spec: Optimizer, *, weight_decay, momentum, second_momentum) -> optax.GradientTransformation:
-    """SGD with heavy-ball momentum; decay joins the gradient, as L2 regularisation does."""
-    return optax.chain(
-        optax.add_decayed_weights(weight_decay, mask=decay_mask(spec.decay_mask)),
-        optax.trace(decay=momentum),
-    )
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Adam(AdamW):
+    """Adam (Kingma and Ba, 2015, https://arxiv.org/abs/1412.6980); decay joins the gradient, as L2 regularisation."""
+
+    weight_decay: float = 0.0
+    second_momentum: float = 0.999
+
+    def rule(self, values, *, decay, axes):
+        return optax.chain(decay, adam(self, values))
 
 
-OPTIMIZERS = {"adamw": adamw, "sgd": sgd}
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sgd(Optimizer):
+    """SGD with heavy-ball or Nesterov momentum; decay joins the gradient (torch.optim.SGD's formula)."""
+
+    momentum: float = 0.9
+    nesterov: bool = False
+
+    def rule(self, values, *, decay, axes):
+        return optax.chain(decay, optax.trace(values["momentum"], self.nesterov))
 
 
-def decay_mask(pattern: str):
-    """-> params -> a tree of booleans: the leaves whose name the regex finds.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RmsProp(Optimizer):
+    """RMSProp (Hinton, 2012), with the momentum that Graves, 2013 (https://arxiv.org/abs/1308.0850, section 4.2) gave
+    it; decay joins the gradient, and epsilon is added to the root (torch.optim.RMSprop's formula)."""
 
-    Raises:
-      ValueError: it finds none.
+    second_momentum: float = 0.99  # of the mean square
+    epsilon: float = 1e-8
+    centred: bool = False  # by the standard deviation instead of the root mean square
+    momentum: float = 0.0  # 0: none, and no memory for it
+    nesterov: bool = False
+
+    def rule(self, values, *, decay, axes):
+        scale = optax.scale_by_stddev if self.centred else optax.scale_by_rms
+        scaled = scale(values["second_momentum"], values["epsilon"], eps_in_sqrt=False)
+        trace = optax.trace(values["momentum"], self.nesterov) if self.momentum else optax.identity()
+        return optax.chain(decay, scaled, trace)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Lion(Optimizer):
+    """The sign of an interpolated momentum (Chen et al., 2023, https://arxiv.org/abs/2302.06675), decay decoupled.
+
+    It wants a rate 3 to 10 times below AdamW's, and a decay as many times above (section 5 there).
     """
 
-    def mask(params: Any) -> Any:
-        if not any(re.search(pattern, name) for name in trees.names(params)):
-            known = ", ".join(trees.names(params)[:5])
-            raise ValueError(
-                f"optimizer.decay_mask: expected a regex that finds parameters, got {pattern!r}; "
-                f"names look like {known}; to decay nothing write optimizer.weight_decay=0"
-            )
-        return trees.map_with_name(lambda name, _: bool(re.search(pattern, name)), params)
+    learning_rate: float = 2e-4
+    weight_decay: float = 0.5
+    momentum: float = 0.9  # of the interpolation whose sign is taken, beta 1
+    second_momentum: float = 0.99  # of the mean gradient that is kept, beta 2
 
-    return mask
+    def rule(self, values, *, decay, axes):
+        return optax.chain(optax.scale_by_lion(values["momentum"], values["second_momentum"]), decay)
 
 
-def make(spec: Optimizer, *, num_steps: int) -> optax.GradientTransformation:
-    """The whole transformation of a run of `num_steps` steps."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Adafactor(Optimizer):
+    """Adafactor (Shazeer and Stern, 2018, https://arxiv.org/abs/1804.04235): mean squares kept as rows and columns.
+
+    Decay is decoupled and takes the rate, as AdamW's does.
+    """
+
+    learning_rate: float = 1e-2
+    decay_power: float = 0.8  # mean squares decay by 1 - step**-decay_power
+    momentum: float = 0.0  # of the updates; 0: none, and no memory for it
+    epsilon: float = 1e-30  # added to the squares
+    update_clip: float = 1.0  # greatest root mean square of an update; 0: no clipping
+    scale_by_size: bool = True  # the rate is a share of each parameter's root mean square
+    min_size_to_factor: int = 128  # matrices with a smaller side are kept whole
+
+    def rule(self, values, *, decay, axes):
+        dims = {name: matrices.matrix(logical) for name, logical in axes.items()}
+        blocks = {name: matrices.dims_of_one(logical) for name, logical in axes.items()}
+        scaled = adafactor.scale_by_factored_rms(
+            dims,
+            decay_power=values["decay_power"],
+            epsilon=values["epsilon"],
+            min_size_to_factor=self.min_size_to_factor,
+        )
+        parts = [scaled]
+        if self.update_clip:
+            parts.append(adafactor.clip_by_rms(blocks, values["update_clip"]))
+        if self.scale_by_size:
+            parts.append(adafactor.scale_by_param_rms(blocks))
+        if self.momentum:
+            parts.append(optax.ema(values["momentum"], debias=False))
+        return optax.chain(*parts, decay)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Muon(Optimizer):
+    """Orthogonal updates for hidden matrices (Jordan et al., 2024), AdamW for embeddings, head, norms and biases.
+
+    Updates of both have a similar root mean square, so one rate and one decay serve (Liu et al., 2025,
+    https://arxiv.org/abs/2502.16982, section 2.2). Which parameters are hidden matrices: `train/matrices.py`.
+    """
+
+    weight_decay: float = 0.1
+    momentum: float = 0.95  # of hidden matrices
+    nesterov: bool = True
+    steps: int = 5  # Newton-Schulz iterations
+    update_rms: float = 0.2  # root mean square of a hidden matrix's update, at rate one
+    adam_momentum: float = 0.9  # of the others, beta 1
+    second_momentum: float = 0.95  # of the others, beta 2
+    epsilon: float = 1e-8  # of the others
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.steps < 1:
+            raise ValueError(f"optimizer.steps: expected 1 or more, got {self.steps}; write 5")
+
+    def rule(self, values, *, decay, axes):
+        hidden = self.hidden(axes)
+        orthogonal = muon.scale_by_muon(
+            hidden,
+            momentum=values["momentum"],
+            nesterov=self.nesterov,
+            steps=self.steps,
+            update_rms=values["update_rms"],
+        )
+        others = optax.scale_by_adam(values["adam_momentum"], values["second_momentum"], values["epsilon"])
+        is_hidden = lambda params: trees.map_with_name(lambda name, _: name in hidden, params)
+        is_other = lambda params: trees.map_with_name(lambda name, _: name not in hidden, params)
+        return optax.chain(optax.masked(orthogonal, is_hidden), optax.masked(others, is_other), decay)
+
+    def hidden(self, axes: Axes) -> dict[str, matrices.Matrix]:
+        """The hidden matrices among these parameters."""
+        dims = {name: matrices.matrix(logical) for name, logical in axes.items()}
+        return {name: found for name, found in dims.items() if found and not found.is_table}
+
+    def parts(self, axes):
+        return {"orthogonal updates (the others by AdamW)": list(self.hidden(axes))}
+
+
+OPTIMIZERS: Mapping[str, type[Optimizer]] = {
+    "adamw": AdamW,
+    "adam": Adam,
+    "sgd": Sgd,
+    "rmsprop": RmsProp,
+    "lion": Lion,
+    "adafactor": Adafactor,
+    "muon": Muon,
+}
+
+
+def adam(spec: AdamW, values: Values) -> Transformation:
+    return optax.scale_by_adam(values["momentum"], values["second_momentum"], values["epsilon"], nesterov=spec.nesterov)
+
+
+def make(spec: Optimizer, *, num_steps: int, axes: Axes) -> Transformation:
+    """The whole transformation of a run of `num_steps` steps, for parameters with these logical axes.
+
+    Raises:
+      ValueError: the regex of the decay or of a group finds no parameter.
+    """
+    group_of = groups.assign(spec.groups, list(axes))
+    decays = groups.find(spec.decay_mask, list(axes), path="optimizer.decay_mask")
+    number = {label: index for index, label in enumerate(sorted(spec.groups))}
     shape = spec.schedule.shape(num_steps)
 
-    def chain(learning_rate, clip_norm, weight_decay, momentum, second_momentum):
-        precondition = OPTIMIZERS[spec.name](
-            spec, weight_decay=weight_decay, momentum=momentum, second_momentum=second_momentum
+    def factor(values: Values, kind: str, name: str) -> Any:
+        return values[kind][number[group_of[name]]] if name in group_of else 1
+
+    def chain(**values):
+        weight = lambda name: values["weight_decay"] * factor(values, "group_decays", name)
+        decayed = lambda name, update, param: update + weight(name) * param if name in decays else update
+        rated = lambda name, update: update * factor(values, "group_rates", name)
+        decay = optax.stateless(lambda updates, params: trees.map_with_name(decayed, updates, params))
+        by_group = optax.stateless(lambda updates, params: trees.map_with_name(rated, updates))
+        whole = optax.chain(
+            optax.clip_by_global_norm(values["clip_norm"]) if spec.clip_norm else optax.identity(),
+            spec.rule(values, decay=decay, axes=axes),
+            optax.scale_by_schedule(shape),
+            by_group,
+            optax.scale_by_learning_rate(values["learning_rate"]),
         )
-        clip = optax.clip_by_global_norm(clip_norm) if spec.clip_norm else optax.identity()
-        return optax.chain(
-            clip, precondition, optax.scale_by_schedule(shape), optax.scale_by_learning_rate(learning_rate)
+        return groups.freeze(
+            whole, [name for name in axes if name in group_of and not spec.groups[group_of[name]].rate]
         )
 
+    # inject_hyperparams reads the names of the values off the signature.
+    kind = inspect.Parameter.KEYWORD_ONLY
+    chain.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in spec.hyperparameters])
     return optax.inject_hyperparams(chain, hyperparam_dtype=jnp.float32)(**spec.hyperparameters)
 
 
 def learning_rate(spec: Optimizer, opt_state: Any, *, num_steps: int) -> Float[Array, ""]:
-    """The rate of the next update."""
+    """The rate of the next update, of parameters in no group."""
     return opt_state.hyperparams["learning_rate"] * spec.schedule.shape(num_steps)(opt_state.count)
 
 
@@ -119,3 +285,23 @@ def with_hyperparameters(opt_state: Any, spec: Optimizer) -> Any:
         for name, old in opt_state.hyperparams.items()
     }
     return opt_state._replace(hyperparams=values)
+
+
+def describe(spec: Optimizer, params: Any, axes: Axes) -> list[str]:
+    """Lines for people: the values, what each group holds, and fields that nothing reads."""
+    values = ", ".join(f"{name}={value:g}" for name, value in spec._floats().items())
+    lines = [f"optimizer {type(spec).__name__}: {values}; schedule {spec.schedule.name}"]
+    sizes = {trees.name(path): leaf.size for path, leaf in jax.tree.leaves_with_path(params)}
+    holds = lambda names: f"{len(names)} arrays, {sum(sizes[name] for name in names):,} parameters"
+    group_of = groups.assign(spec.groups, list(sizes))
+    for what, names in spec.parts(axes).items():
+        lines.append(f"{what}: {holds(names)}")
+    for label in sorted(spec.groups):
+        group, names = spec.groups[label], [name for name in sizes if group_of.get(name) == label]
+        factors = f"rate x {group.rate:g}, decay x {group.decay:g}" if group.rate else "frozen"
+        lines.append(f"group {label}: {holds(names)}, {factors}")
+    if spec.groups:
+        lines.append(f"in no group: {holds([name for name in sizes if name not in group_of])}")
+    for name, value in spec.schedule.unread().items():
+        lines.append(f"optimizer.schedule.{name}={value!r} is not read by the schedule {spec.schedule.name}")
+    return lines

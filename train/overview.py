@@ -3,7 +3,7 @@
 from typing import Any
 
 from models import count
-from train import provenance, state
+from train import optimizer, provenance, state
 from train.config_flags import Command
 from train.experiment import Engine
 from train.feed import Feed
@@ -40,6 +40,7 @@ def parts(engine: Engine, feed: Feed) -> list[str]:
     return [
         parameter_overview.get_parameter_overview(engine.definition.shapes, include_stats=False),
         rules.table(engine.abstract_state),
+        *optimizer.describe(engine.run.optimizer, engine.definition.shapes, engine.definition.axes),
         f"mesh {mesh}; state {state.num_bytes(engine.abstract_state):,} bytes over all devices",
         f"attention: {engine.attention.name}, {engine.attention.reason}",
         *feed.lines(),

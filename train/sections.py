@@ -7,6 +7,7 @@ from input_pipeline.spec import Data
 from models.sampling import Sampling
 from train import durations
 from train.durations import Every
+from train.ema import Ema, check_params
 from train.fields import at_least, nearest
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -63,9 +64,11 @@ class Evaluation(Every):
     split: str = "val"
     part: str = ""
     batch_size: int = 0  # 0: train.batch_size
+    params: str = "trained"  # or "ema"
 
-    def check(self, path: str, data: Data) -> None:
+    def check(self, path: str, data: Data, ema: Ema) -> None:
         """Raises a ValueError that names the field after `path`, such as "eval.val"."""
+        check_params(self.params, ema, path=f"{path}.params")
         durations.check(self, path)
         at_least(0, {f"{path}.batch_size": self.batch_size})
         if self.split not in SPLITS:
@@ -140,6 +143,7 @@ class Sample:
     top_p: float = 1.0
     min_p: float = 0.0
     stop: tuple[str, ...] = ()
+    params: str = "trained"  # or "ema"
 
     def __post_init__(self):
         at_least(0, {"sample.num_tokens": self.num_tokens})

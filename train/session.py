@@ -36,6 +36,7 @@ from train import feed as feeds
 from train.checkpoint import Checkpoints, Restored
 from train.clock import Clock, Laps
 from train.damage import Damaged
+from train.ema import PARAMS
 from train.feed import Feed
 from train.guard import STOPPED, stop_requests
 from train.inference import Author, Request
@@ -181,7 +182,7 @@ class Session:
                 at = f"step {int(final['step'])} of {self.run.train.num_steps}"
                 writer.say(f"{request}: saved {at}; run the same line again to go on")
                 return STOPPED
-            self._sample(final["params"], int(final["step"]), start.feed, writer)
+            self._sample(final[PARAMS[self.run.sample.params]], int(final["step"]), start.feed, writer)
         return self.report()
 
     def _say_startup(self, writer: Writer, first: Report) -> None:
@@ -198,7 +199,7 @@ class Session:
         file = self.workdir / "samples.jsonl"
         is_owed = sample.num_tokens and not has_samples(file, step=step, num_samples=len(sample.prompts))
         if is_owed and jax.process_count() == 1:
-            author = inference.load(self.workdir, step=step)
+            author = inference.load(self.workdir, step=step, params=sample.params)
             with self._writer(step) as writer:
                 self._write_samples(author, writer)
         return self.report()
@@ -306,12 +307,17 @@ class Session:
         writer.say(f"going on from step {restored.step} of {self.run.train.num_steps}, in {self.workdir}")
         for path, before, now in differences.fields(restored.config, self.config):
             writer.say(f"changed since step {restored.step}: {path}: {before!r} -> {now!r}")
+        if self.run.ema.decay and "ema" not in restored.state:
+            writer.say(f"ema: the checkpoint holds no average; it starts from the parameters of step {restored.step}")
 
     def _state(self, restored: Restored | None) -> state.State:
         if restored is None:
             return self.engine.fresh_state()
         opt_state = optimizer.with_hyperparameters(restored.state["opt_state"], self.run.optimizer)
-        return {**restored.state, "opt_state": opt_state}
+        resumed = {**restored.state, "opt_state": opt_state}
+        if self.run.ema.decay and "ema" not in resumed:
+            resumed["ema"] = self.run.ema.start(resumed["params"])
+        return resumed
 
     def _sample(self, params: Any, step: int, feed: Feed, writer: Writer) -> None:
         if not self.run.sample.num_tokens:

@@ -16,10 +16,11 @@ from models import MODELS
 from train import durations
 from train.checkpoint import Checkpoint
 from train.durations import Pace
+from train.ema import Ema, check_params
 from train.fields import at_least, build, check_keys, check_section, convert, flat, resolve, with_defaults
 from train.objectives import OBJECTIVES
 from train.objectives.objective import Objective
-from train.optimizer import Optimizer
+from train.optimizer import OPTIMIZERS, Optimizer
 from train.parallel.attention import Kernels
 from train.parallel.mesh import MeshShape
 from train.parallel.placement import Remat
@@ -38,6 +39,7 @@ class Run:
     objective: Objective
     train: Train
     optimizer: Optimizer
+    ema: Ema = Ema()
     mesh: MeshShape = MeshShape()
     precision: Precision = Precision()
     remat: Remat = Remat()
@@ -52,7 +54,8 @@ class Run:
     def __post_init__(self):
         at_least(0, {"seed": self.seed})
         for name, evaluation in self.eval.items():
-            evaluation.check(f"eval.{name}", self.data)
+            evaluation.check(f"eval.{name}", self.data, self.ema)
+        check_params(self.sample.params, self.ema, path="sample.params")
         if self.checkpoint.keep_best:
             self._check_best()
 
@@ -122,6 +125,7 @@ DERIVED = (
 NAMED: Mapping[str, Mapping[str, Any]] = {
     "model": MODELS,
     "objective": OBJECTIVES,
+    "optimizer": OPTIMIZERS,
 }  # sections whose `name` chooses the dataclass
 
 
@@ -140,14 +144,14 @@ def read(config: Mapping[str, Any]) -> Run:
         check_section(config[name], path=name)
     hints = typing.get_type_hints(Run)
     sections = {name: convert(config[name], hints[name], path=name) for name in config if name not in NAMED}
-    model_class = resolve(MODELS, config["model"].get("name", ""), path="model.name")
-    objective_class = resolve(OBJECTIVES, config["objective"].get("name", ""), path="objective.name")
+    chosen = {name: resolve(NAMED[name], config[name].get("name", ""), path=f"{name}.name") for name in NAMED}
     derived = model_fields(sections["data"], sections.get("precision", Precision()))
     return Run(
         **sections,
-        model=build(model_class.Config, without_name(config["model"]), path="model", derived=derived),
-        model_class=model_class,
-        objective=build(objective_class, without_name(config["objective"]), path="objective"),
+        model=build(chosen["model"].Config, without_name(config["model"]), path="model", derived=derived),
+        model_class=chosen["model"],
+        objective=build(chosen["objective"], without_name(config["objective"]), path="objective"),
+        optimizer=build(chosen["optimizer"], without_name(config["optimizer"]), path="optimizer"),
     )
 
 
@@ -173,6 +177,12 @@ def without_name(section: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in section.items() if key != "name"}
 
 
+def class_of(section: str, name: str) -> type:
+    """The dataclass that `name` chooses in a section of `NAMED`."""
+    chosen = resolve(NAMED[section], name, path=f"{section}.name")
+    return getattr(chosen, "Config", chosen)
+
+
 def complete(config: Mapping[str, Any]) -> dict[str, Any]:
     """The config with every default written out; what is unknown or missing is left for `read` to say."""
     full: dict[str, Any] = {"seed": 0}
@@ -181,8 +191,7 @@ def complete(config: Mapping[str, Any]) -> dict[str, Any]:
             continue
         section = config.get(name, {})
         if name in NAMED and isinstance(section, Mapping):
-            chosen = resolve(NAMED[name], section.get("name", ""), path=f"{name}.name")
-            hint = getattr(chosen, "Config", chosen)
+            hint = class_of(name, section.get("name", ""))
         full[name] = with_defaults(section, hint, derived=DERIVED)
     full = {**full, **config, **{name: full[name] for name in full if name != "seed"}}
     return durations.give_way(full, chosen=flat(config))[0]

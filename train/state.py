@@ -1,6 +1,6 @@
 """The training state: a plain dict of arrays, and the model's definition from which it and its shardings are made.
 
-    {"step", "skipped", "params", "opt_state"}
+    {"step", "skipped", "params", "opt_state"}, and "ema" where an average of the parameters is kept
 
 NNX modules exist only while tracing: `Definition.init` splits one into a dict, `Definition.bind` merges it back.
 """
@@ -17,6 +17,8 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from models.placement import ONE_DEVICE, Placement
+from train import trees
+from train.ema import Ema
 from train.parallel import rules
 
 State = dict[str, Any]
@@ -46,6 +48,13 @@ class Definition:
         nnx.replace_by_pure_dict(variables, params)
         return nnx.merge(self._graph, variables)
 
+    @property
+    def axes(self) -> dict[str, tuple[str, ...]]:
+        """The logical axes of each parameter: `{"layers/mlp/down/kernel": ("layers", "mlp", "embed")}`."""
+        named = nnx.map_state(lambda _, variable: variable.get_metadata()["out_sharding"], self._variables)
+        paths = jax.tree.leaves_with_path(nnx.to_pure_dict(named), is_leaf=lambda axes: isinstance(axes, tuple))
+        return {trees.name(path): axes for path, axes in paths}
+
     def shardings(self, mesh: Mesh) -> State:
         """Where each parameter lies.
 
@@ -60,32 +69,32 @@ class Definition:
         return nnx.to_pure_dict(nnx.map_state(place, self._variables))
 
 
-def make(definition: Definition, optimizer: optax.GradientTransformation, key: jax.Array) -> State:
-    """A state at step 0, as it is traced."""
-    params = definition.init(key)
+def make(params: State, optimizer: optax.GradientTransformation, ema: Ema) -> State:
+    """A state at step 0 that begins with these parameters, as it is traced."""
     zero = jnp.zeros((), jnp.int32)
-    return {"step": zero, "skipped": zero, "params": params, "opt_state": optimizer.init(params)}
+    average = {"ema": ema.start(params)} if ema.decay else {}
+    return {"step": zero, "skipped": zero, "params": params, "opt_state": optimizer.init(params), **average}
 
 
-def abstract(definition: Definition, optimizer: optax.GradientTransformation, mesh: Mesh) -> State:
-    """The state as `ShapeDtypeStruct`s with their shardings: optimizer leaves lie as their parameters do."""
-    whole = NamedSharding(mesh, PartitionSpec())
-    shapes = jax.eval_shape(partial(make, definition, optimizer), jax.eval_shape(lambda: jax.random.key(0)))
-    param_shardings = definition.shardings(mesh)
-    shardings = jax.tree.map(lambda _: whole, shapes)
-    shardings["params"] = param_shardings
-    shardings["opt_state"] = optax.tree.map_params(
-        optimizer,
-        lambda _, sharding: sharding,
-        shapes["opt_state"],
-        param_shardings,
-        transform_non_params=lambda _: whole,
-    )
-    return jax.tree.map(
-        lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
-        shapes,
-        shardings,
-    )
+def abstract(definition: Definition, optimizer: optax.GradientTransformation, ema: Ema, mesh: Mesh) -> State:
+    """The state as `ShapeDtypeStruct`s with their shardings.
+
+    Only the parameters' are stated. What is made of a parameter (a moment, a row of means, an average) lies as the
+    types of an Explicit mesh say, so it needs no table of its own; what is made of nothing lies whole everywhere.
+    """
+
+    def place(leaf, sharding):
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+    def settle(leaf):
+        # As long as the shape: P() and P(None) mean the same, and make jit keep two programs.
+        spec = leaf.sharding.spec if leaf.sharding else PartitionSpec(*[None] * leaf.ndim)
+        return place(leaf, NamedSharding(mesh, spec))
+
+    params = jax.tree.map(place, definition.shapes, definition.shardings(mesh))
+    with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
+        state = jax.eval_shape(partial(make, optimizer=optimizer, ema=ema), params)
+    return jax.tree.map(settle, state)
 
 
 def num_bytes(abstract_state: State) -> int:

@@ -11,6 +11,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from train import keys
+from train.ema import Ema
 from train.objectives.objective import Objective, Sums
 from train.parallel import rules
 from train.parallel.placement import MeshPlacement
@@ -40,6 +41,7 @@ class Step:
     placement: MeshPlacement
     seed: int
     accumulation: int
+    ema: Ema = Ema()
 
     @property
     def __name__(self) -> str:
@@ -55,7 +57,10 @@ class Step:
         is_finite = jnp.isfinite(grad_norm) & jnp.isfinite(sums.totals["loss"])
 
         updates, opt_state = self.optimizer.update(grads, state["opt_state"], state["params"])
-        new = {"params": optax.apply_updates(state["params"], updates), "opt_state": opt_state}
+        params = optax.apply_updates(state["params"], updates)
+        new = {"params": params, "opt_state": opt_state}
+        if self.ema.decay:
+            new["ema"] = self.ema.update(state["ema"], params, state["step"] - state["skipped"])
         kept = {name: state[name] for name in new}
         new = jax.tree.map(partial(jnp.where, is_finite), new, kept)
         counters = {"step": state["step"] + 1, "skipped": state["skipped"] + ~is_finite}

@@ -47,7 +47,10 @@ def mistake(capsys, *arguments: str) -> str:
         ("--config.mesh.tensor=8", None),
         ("--config.model.model_size=60", r"model.num_heads: expected a divisor of model.model_size=60, got 8"),
         ("--config.model.num_kv_heads=3", r"model.num_kv_heads: expected a divisor of model.num_heads=8, got 3"),
-        ("--config.optimizer.name=adam", r"optimizer.name: expected one of adamw, sgd, got 'adam'"),
+        (
+            "--config.optimizer.name=adamm",
+            r"optimizer.name: expected one of adamw, .*, got 'adamm'; did you mean 'adam'",
+        ),
         ("--config.model.name=transfomer", r"model.name: expected one of transformer, got 'transfomer'; did you mean"),
         ("--config.model.name=no_such_package:Model", r"model.name: expected an importable module:name"),
         ("--config.objective.name=lmm", r"objective.name: expected one of lm, got 'lmm'"),

@@ -65,11 +65,11 @@ def test_dropout_differs_by_step_and_is_off_in_evaluation():
 
 def test_rate_and_decay_are_inputs_of_the_compiled_step():
     from train import optimizer
-    from train.optimizer import Optimizer
+    from train.optimizer import AdamW
 
     engine = runs.engine()
     state, _ = runs.train(engine, num_steps=1)
-    changed = optimizer.with_hyperparameters(state["opt_state"], Optimizer(learning_rate=0.0, weight_decay=0.0))
+    changed = optimizer.with_hyperparameters(state["opt_state"], AdamW(learning_rate=0.0, weight_decay=0.0))
     before = jax.device_get(state["params"])
     state, reports = runs.train(engine, num_steps=1, state={**state, "opt_state": changed})
     assert engine.train_step._cache_size() == 1
