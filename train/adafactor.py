@@ -33,7 +33,7 @@ class Moments(NamedTuple):
 
 
 class FactoredState(NamedTuple):
-    count: Int[Array, ""]
+    num_updates: Int[Array, ""]
     moments: Any  # a tree like the parameters', with Moments for leaves
 
 
@@ -53,7 +53,7 @@ def scale_by_factored_rms(
         return FactoredState(jnp.zeros((), jnp.int32), trees.map_with_name(zeros, params))
 
     def update(grads, state, params=None):
-        decay = 1 - (state.count + 1).astype(jnp.float32) ** -decay_power
+        decay = 1 - (state.num_updates + 1).astype(jnp.float32) ** -decay_power
 
         def moved(name, grad, old):
             dims = factored_dims(matrices[name], grad.shape, min_size_to_factor)
@@ -65,7 +65,7 @@ def scale_by_factored_rms(
 
         moments = trees.map_with_name(moved, grads, state.moments)
         updates = trees.map_with_name(scaled, grads, moments)
-        return updates, FactoredState(optax.safe_increment(state.count), moments)
+        return updates, FactoredState(optax.safe_increment(state.num_updates), moments)
 
     return optax.GradientTransformation(init, update)
 

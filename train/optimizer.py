@@ -8,7 +8,7 @@ constants of the compiled step: a search changes them without compiling again, a
 import dataclasses
 import inspect
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float
+from optax import GradientTransformation as Transformation
 
 from train import adafactor, groups, matrices, muon, trees
 from train.groups import Group
@@ -23,7 +24,6 @@ from train.schedules import Schedule
 
 Axes = Mapping[str, tuple[str, ...]]  # {parameter: its logical axes}
 Values = Mapping[str, Array]  # the hyperparameters of a step, as they stand in the state
-Transformation = optax.GradientTransformation
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,13 +63,12 @@ class Optimizer:
         return self._floats() | self._group_factors()
 
     def _floats(self) -> dict[str, float]:
-        hints = typing.get_type_hints(type(self))
-        return {name: getattr(self, name) for name, hint in hints.items() if hint is float}
+        return {name: getattr(self, name) for name, hint in typing.get_type_hints(type(self)).items() if hint is float}
 
     def _group_factors(self) -> dict[str, np.ndarray]:
         ordered = [self.groups[label] for label in sorted(self.groups)]
-        factors = {f"group_{name}s": [getattr(group, name) for group in ordered] for name in ("rate", "decay")}
-        return {name: np.array(column, np.float32) for name, column in factors.items() if column}
+        column = lambda name: np.array([getattr(group, name) for group in ordered], np.float32)
+        return {"group_rates": column("rate"), "group_decays": column("decay")} if ordered else {}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,7 +82,11 @@ class AdamW(Optimizer):
     nesterov: bool = False  # NAdam (Dozat, 2016, https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ)
 
     def rule(self, values, *, decay, axes):
-        return optax.chain(adam(self, values), decay)
+        return optax.chain(self.scale(values), decay)
+
+    def scale(self, values: Values) -> Transformation:
+        momenta = values["momentum"], values["second_momentum"]
+        return optax.scale_by_adam(*momenta, values["epsilon"], nesterov=self.nesterov)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -94,7 +97,7 @@ class Adam(AdamW):
     second_momentum: float = 0.999
 
     def rule(self, values, *, decay, axes):
-        return optax.chain(decay, adam(self, values))
+        return optax.chain(decay, self.scale(values))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -232,10 +235,6 @@ OPTIMIZERS: Mapping[str, type[Optimizer]] = {
 }
 
 
-def adam(spec: AdamW, values: Values) -> Transformation:
-    return optax.scale_by_adam(values["momentum"], values["second_momentum"], values["epsilon"], nesterov=spec.nesterov)
-
-
 def make(spec: Optimizer, *, num_steps: int, axes: Axes) -> Transformation:
     """The whole transformation of a run of `num_steps` steps, for parameters with these logical axes.
 
@@ -245,7 +244,7 @@ def make(spec: Optimizer, *, num_steps: int, axes: Axes) -> Transformation:
     group_of = groups.assign(spec.groups, list(axes))
     decays = groups.find(spec.decay_mask, list(axes), path="optimizer.decay_mask")
     number = {label: index for index, label in enumerate(sorted(spec.groups))}
-    shape = spec.schedule.shape(num_steps)
+    frozen = [name for name, label in group_of.items() if not spec.groups[label].rate]
 
     def factor(values: Values, kind: str, name: str) -> Any:
         return values[kind][number[group_of[name]]] if name in group_of else 1
@@ -259,18 +258,21 @@ def make(spec: Optimizer, *, num_steps: int, axes: Axes) -> Transformation:
         whole = optax.chain(
             optax.clip_by_global_norm(values["clip_norm"]) if spec.clip_norm else optax.identity(),
             spec.rule(values, decay=decay, axes=axes),
-            optax.scale_by_schedule(shape),
+            optax.scale_by_schedule(spec.schedule.shape(num_steps)),
             by_group,
             optax.scale_by_learning_rate(values["learning_rate"]),
         )
-        return groups.freeze(
-            whole, [name for name in axes if name in group_of and not spec.groups[group_of[name]].rate]
-        )
+        return groups.freeze(whole, frozen)
 
-    # inject_hyperparams reads the names of the values off the signature.
+    values = spec.hyperparameters
+    return optax.inject_hyperparams(with_keywords(chain, values), hyperparam_dtype=jnp.float32)(**values)
+
+
+def with_keywords(function: Any, names: Iterable[str]) -> Any:
+    """The function with these keywords as its signature, off which `inject_hyperparams` reads the values' names."""
     kind = inspect.Parameter.KEYWORD_ONLY
-    chain.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in spec.hyperparameters])
-    return optax.inject_hyperparams(chain, hyperparam_dtype=jnp.float32)(**spec.hyperparameters)
+    function.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in names])
+    return function
 
 
 def learning_rate(spec: Optimizer, opt_state: Any, *, num_steps: int) -> Float[Array, ""]:
