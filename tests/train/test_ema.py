@@ -10,16 +10,18 @@ from train import inference, session, spec
 from train.checkpoint import Checkpoint, Checkpoints
 from train.ema import Ema
 
-SMALL = dict(data__seq_len=16, model__layer_loop="scan", precision={"params": "bfloat16"})
+SMALL = dict(data__seq_len=16, model__layer_loop="scan")
 
 
-@pytest.mark.parametrize("warmup", [True, False])
-def test_it_equals_a_loop_in_numpy_and_skipped_steps_leave_it(warmup):
+@pytest.mark.parametrize(("warmup", "dtype", "rtol"), [(True, "float32", 1e-5), (False, "bfloat16", 2**-8)])
+def test_it_equals_a_loop_in_numpy_and_skipped_steps_leave_it(warmup, dtype, rtol):
+    """XLA may average bfloat16 parameters as they were before they were rounded."""
     mesh = dict(num_devices=8, mesh__data=2, mesh__fsdp=2, mesh__tensor=2)
-    engine = runs.engine(ema=dict(decay=0.6, warmup=warmup), **SMALL, **mesh)
+    engine = runs.engine(ema=dict(decay=0.6, warmup=warmup), precision=dict(params=dtype), **SMALL, **mesh)
     state, _ = runs.train(engine, num_steps=0)
     average = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), jax.device_get(state["params"]))
-    jax.tree.map(lambda leaf, param: np.testing.assert_array_equal(leaf, param), state["ema"], average)
+    close = lambda a, b: np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol * 1e-2)
+    jax.tree.map(close, jax.device_get(state["ema"]), average)
     num_updates = 0
     for step in range(5):
         batch = runs.host_batch(engine, step)
@@ -32,7 +34,6 @@ def test_it_equals_a_loop_in_numpy_and_skipped_steps_leave_it(warmup):
             params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), jax.device_get(state["params"]))
             average = jax.tree.map(lambda old, new, d=decay: d * old + (1 - d) * new, average, params)
             num_updates += 1
-        close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
         jax.tree.map(close, jax.device_get(state["ema"]), average)
     assert num_updates == 4
     for leaf, param in zip(jax.tree.leaves(state["ema"]), jax.tree.leaves(state["params"]), strict=True):
@@ -60,8 +61,9 @@ def test_a_run_that_begins_to_average_and_ceases_again(tmp_path, capsys):
 
     def train(num_steps, *arguments):
         config = f"--config={runs.CONFIGS / 'lm_tiny.py'}:tiny"
-        shape = ("--config.model.num_layers=1", "--config.data.seq_len=16", f"--config.train.num_steps={num_steps}")
-        assert session.main([config, f"--workdir={tmp_path}", *shape, *arguments]) == 0
+        small = {"model.num_layers": 1, "data.num_documents": 16, "sample.num_tokens": 4, "train.num_steps": num_steps}
+        small = [f"--config.{field}={value}" for field, value in small.items()]
+        assert session.main([config, f"--workdir={tmp_path}", *small, *arguments]) == 0
         return capsys.readouterr().out
 
     both = ("--config.eval.val.params=ema", "--config.sample.params=ema")
