@@ -15,8 +15,8 @@ Shape = Callable[[Int[Array, ""]], Float[Array, ""]]
 class Schedule:
     """Config section `optimizer.schedule`: a linear warmup to the peak rate, then what `name` says.
 
-    Each duration is given in one of four units; `shape` wants it in steps (`durations.in_steps`). `READS` says which fields
-    each schedule reads besides its warmup; others that are set are told of when a run starts.
+    Each duration is given in one of four units; `shape` wants it in steps (`durations.in_steps`). `READS` says which
+    fields each schedule reads besides its warmup; others that are set are told of when a run starts.
     """
 
     name: str = "cosine"
