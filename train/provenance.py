@@ -66,9 +66,8 @@ def code(checkout: pathlib.Path = CHECKOUT) -> dict[str, Any]:
 
 def _revision(checkout: pathlib.Path) -> dict[str, str]:
     try:
-        _git(
-            checkout, "ls-files", "--error-unmatch", "train/__main__.py"
-        )  # else another project's repository lies around
+        # Not there, if the repository is another one's, around an unpacked copy of this.
+        _git(checkout, "ls-files", "--error-unmatch", "train/__main__.py")
         revision = _git(checkout, "rev-parse", "HEAD").decode().strip()
         changes = _git(checkout, "diff", "HEAD", "--no-ext-diff", "--no-textconv", "--binary", "--", ".")
         new = _git(checkout, "ls-files", "--others", "--exclude-standard", "-z", "--", "*.py").decode().split("\0")

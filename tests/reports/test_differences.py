@@ -47,8 +47,8 @@ def test_every_block_says_what_differs():
         derived={"num_params": 9, "data.train": {"rows": 90, "tokens": 6400, "fingerprint": "0" * 64}},
         provenance={"train.num_steps": "command line", "train.num_tokens": "command line", "seed": "file"},
         metrics=[
-            {"step": 10, "train/loss": 3.0, "val/loss": 1.5, "train/tokens_per_s": 50.0, "train/eta_s": 50.0},
-            {"step": 20, "train/loss": math.nan, "val/loss": math.nan, "val/accuracy": 0.5},
+            {"step": 10, "train/loss": 3.0, "val/loss": math.nan, "train/tokens_per_s": 50.0, "train/eta_s": 50.0},
+            {"step": 20, "train/loss": math.nan, "val/loss": 1.5, "val/accuracy": 0.5},
         ],
         sessions=[session(1), session(2, jax="0.10.3")],
     )
@@ -67,7 +67,7 @@ def test_every_block_says_what_differs():
         "result": [
             ("step", "30", "20", "-10"),
             ("train/loss", "2", "nan", "+nan"),
-            ("val/loss", "2.5", "nan", "+nan"),
+            ("val/loss", "2.5", "1.5", "-1"),
             ("best val/loss", "2", "1.5", "-0.5"),
             ("val/accuracy", "-", "0.5"),
         ],

@@ -65,6 +65,15 @@ def test_the_command_line_wins_over_the_file(argument, field, value):
 
 
 @pytest.mark.fast
+def test_a_default_gives_way_without_a_word(tmp_path):
+    config = {name: section for name, section in runs.config().items() if name != "log"}
+    (tmp_path / "config.json").write_text(json.dumps({"config": config}))
+    found = config_flags.command([f"--config={tmp_path / 'config.json'}", "--config.log.every_tokens=4e3"])
+    assert (found.config["log"]["every"], found.config["log"]["every_tokens"]) == (0, 4000)
+    assert found.notes == []
+
+
+@pytest.mark.fast
 def test_an_argument_gives_way_to_the_command_line_and_the_file_to_an_argument(tmp_path):
     (tmp_path / "mine.py").write_text(
         f"import importlib.util\n"
