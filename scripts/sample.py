@@ -78,7 +78,7 @@ def pieces(author, prompts: list[str], request, *, batch_size: int, as_json: boo
 def main(argv: Sequence[str]) -> int:
     """Exit codes: 0 done, 2 a mistake of the user's."""
     from models.sampling import Sampling
-    from train import hosts, inference, session
+    from train import hosts, inference
 
     values = define()
     try:
@@ -91,7 +91,7 @@ def main(argv: Sequence[str]) -> int:
             num_tokens=values.num_tokens, sampling=sampling, stop=tuple(values.stop), seed=values.seed
         )
         hosts.join()
-        session.use_compilation_cache()
+        hosts.use_compilation_cache()
         author = inference.load(values.workdir, step=values.step, params=values.params)
         as_json = values.format == "jsonl"
         for piece in pieces(author, prompts, request, batch_size=values.batch_size, as_json=as_json):

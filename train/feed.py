@@ -66,6 +66,15 @@ class Feed:
         """Where a run stands in its data: what a checkpoint keeps of it."""
         return {"examples": examples, "fingerprint": loader.fingerprint(self.training)}
 
+    def check_cursor(self, cursor: Mapping[str, Any], workdir: Any) -> None:
+        """Raises a ValueError unless the training data is what the run in `workdir` began with."""
+        expected, came = cursor["fingerprint"], loader.fingerprint(self.training)
+        if expected != came:
+            raise ValueError(
+                f"--workdir={workdir}: expected the data it was trained on ({expected[:12]}), got other data "
+                f"({came[:12]}); give back the old files, tokenizer and seq_len, or write another --workdir"
+            )
+
     def facts(self) -> dict[str, Any]:
         """What is known of the data, for `config.json`: of each split, and within it of each part of a mixture."""
         facts = {}

@@ -34,3 +34,10 @@ def _join_pod() -> None:
     except (ValueError, RuntimeError) as error:
         if jax.process_count() > 1:
             raise ValueError(f"expected the TPU's workers to find their coordinator, got: {error}") from error
+
+
+def use_compilation_cache() -> None:
+    """Compiled programs are kept between sessions, unless JAX_COMPILATION_CACHE_DIR says where or how."""
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        home = pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
+        jax.config.update("jax_compilation_cache_dir", str(home / "meshwright" / "compiled"))

@@ -17,8 +17,10 @@ from train import experiment, keys, spec
 from train.checkpoint import Checkpoint, Checkpoints
 from train.ema import PARAMS, check_params
 from train.parallel.mesh import MeshShape
+from train.sections import Sample
 from train.state import Definition, State
 from train.transcript import Transcript
+from train.writer import Writer
 
 STOP, END_OF_DOCUMENT, LENGTH = "stop", "end of document", "length"  # why a text ended
 
@@ -78,6 +80,14 @@ class Author:
         for _, piece, _ in self._pieces([prompt], request, row):
             if piece:
                 yield piece
+
+    def write_samples(self, sample: Sample, *, seed: int, writer: Writer) -> None:
+        """Prints the texts that a config's section `sample` asks for, and keeps them in samples.jsonl."""
+        request = Request(num_tokens=sample.num_tokens, sampling=sample.sampling, stop=sample.stop, seed=seed)
+        texts = self.write(sample.prompts, request)
+        writer.write_samples(self.step, [self.record(written, request) for written in texts])
+        for written in texts:
+            writer.say(f"a sample at temperature {sample.temperature:g}:\n{written.prompt}{written.text}")
 
     def record(self, written: Written, request: Request) -> dict[str, Any]:
         """A text and how it came about, as a line of samples.jsonl."""

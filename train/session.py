@@ -6,7 +6,6 @@ saved: run the same line again.
 
 import dataclasses
 import json
-import os
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -39,7 +38,7 @@ from train.damage import Damaged
 from train.ema import PARAMS
 from train.feed import Feed
 from train.guard import STOPPED, stop_requests
-from train.inference import Author, Request
+from train.inference import Author
 from train.loop import NotFinite
 from train.profile import Profile
 from train.reports import differences, page, plots
@@ -83,13 +82,6 @@ def _refuse(error: Exception, exit_code: int) -> int:
     return exit_code
 
 
-def use_compilation_cache() -> None:
-    """Compiled programs are kept between sessions, unless JAX_COMPILATION_CACHE_DIR says where or how."""
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        home = pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
-        jax.config.update("jax_compilation_cache_dir", str(home / "meshwright" / "compiled"))
-
-
 @dataclasses.dataclass(frozen=True)
 class Start:
     """Where a session begins: its data, and the checkpoint that it goes on from."""
@@ -122,7 +114,7 @@ class Session:
         laps.end("config")
         allocator.keep_freed_pages()
         hosts.join()
-        use_compilation_cache()
+        hosts.use_compilation_cache()
         devices = jax.devices()
         laps.end("devices")
         self.engine = experiment.engine(run, devices)
@@ -149,7 +141,7 @@ class Session:
         self.laps.end("data")
         restored = self.checkpoints.restore_newest_good(self.engine.abstract_state)
         if restored:
-            self._check_data(restored, feed)
+            feed.check_cursor(restored.cursor, self.workdir)
             self.laps.end("restore")
         return Start(feed, restored)
 
@@ -201,7 +193,7 @@ class Session:
         if is_owed and jax.process_count() == 1:
             author = inference.load(self.workdir, step=step, params=sample.params)
             with self._writer(step) as writer:
-                self._write_samples(author, writer)
+                author.write_samples(self.run.sample, seed=self.run.seed, writer=writer)
         return self.report()
 
     def print_config(self) -> int:
@@ -293,15 +285,6 @@ class Session:
         for line in feed.warnings():
             writer.say(f"warning: {line}")
 
-    def _check_data(self, restored: Restored, feed: Feed) -> None:
-        """Raises a ValueError unless the training data is what the run began with."""
-        expected, came = restored.cursor["fingerprint"], feed.cursor(0)["fingerprint"]
-        if expected != came:
-            raise ValueError(
-                f"--workdir={self.workdir}: expected the data it was trained on ({expected[:12]}), got other data "
-                f"({came[:12]}); give back the old files, tokenizer and seq_len, or write another --workdir"
-            )
-
     def _describe_resume(self, restored: Restored, writer: Writer) -> None:
         """Says where the run goes on, and what differs in its config."""
         writer.say(f"going on from step {restored.step} of {self.run.train.num_steps}, in {self.workdir}")
@@ -326,13 +309,5 @@ class Session:
             writer.say(f"for a sample: python scripts/sample.py --workdir={self.workdir}")
             return
         model = inference.on_one_device(self.engine.definition, params)
-        self._write_samples(inference.Author(model=model, tokenizer=feed.tokenizer, step=step), writer)
-
-    def _write_samples(self, author: Author, writer: Writer) -> None:
-        """Prints the texts of `sample`, and keeps them in samples.jsonl."""
-        sample = self.run.sample
-        request = Request(num_tokens=sample.num_tokens, sampling=sample.sampling, stop=sample.stop, seed=self.run.seed)
-        texts = author.write(sample.prompts, request)
-        writer.write_samples(author.step, [author.record(written, request) for written in texts])
-        for written in texts:
-            writer.say(f"a sample at temperature {sample.temperature:g}:\n{written.prompt}{written.text}")
+        author = Author(model=model, tokenizer=feed.tokenizer, step=step)
+        author.write_samples(self.run.sample, seed=self.run.seed, writer=writer)

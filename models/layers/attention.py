@@ -14,6 +14,8 @@ from models.layers.linear import MakeLinear
 from models.layers.norm import Norm
 from models.layers.rope import rotate
 
+Window = int | np.integer | Int[Array, ""]  # a number where it is known while tracing
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Scoring:
@@ -46,7 +48,7 @@ class Attend(Protocol):
         v_BSKH: Float[Array, "B S K H"],
         *,
         scoring: Scoring,
-        window: int | Int[Array, ""],
+        window: Window,
         segments_BL: Int[Array, "B L"] | None,
         offset_B: Int[Array, "B"] | None,
     ) -> Float[Array, "B L K G H"]: ...
@@ -55,7 +57,7 @@ class Attend(Protocol):
 def visible(
     shape: tuple[int, int, int],
     *,
-    window: int | Int[Array, ""],
+    window: Window,
     segments_BL: Int[Array, "B L"] | None,
     offset_B: Int[Array, "B"] | None,
 ) -> Bool[Array, "B L S"]:
@@ -118,7 +120,7 @@ class LayerKind(NamedTuple):
     `window`: as in `Attend`. `freqs`: see `rope.rotate`; None: no rotary positions.
     """
 
-    window: int | Int[Array | np.ndarray, ""]
+    window: Window | Int[np.ndarray, "Y"]
     freqs: Float[Array | np.ndarray, "R"] | None
 
 

@@ -95,7 +95,9 @@ def test_a_run_goes_on_exactly(data, tmp_path):
     assert store.num_bytes == sum(map(len, _contents(open_source(data)).values()))
 
     def batches(*, start, steps):
-        with loader.train_batches(rows, seed=3, batch_size=4, row_range=(0, 4), start=start, workers=0) as found:
+        with loader.train_batches(
+            [loader.Part("", rows)], seed=3, batch_size=4, row_range=(0, 4), start=start, workers=0
+        ) as found:
             return [next(found)["tokens"].tobytes() for _ in range(steps)]
 
     assert batches(start=0, steps=6)[4:] == batches(start=16, steps=2)

@@ -30,7 +30,7 @@ def sample(author, monkeypatch, capsys):
     spec = importlib.util.spec_from_file_location("sample", SCRIPT)
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    monkeypatch.setattr(inference, "load", lambda workdir, step: author)
+    monkeypatch.setattr(inference, "load", lambda workdir, step, params: author)
 
     def call(*arguments: str):
         code = script.main(["--workdir=runs/a", "--num_tokens=20", *arguments])

@@ -1,6 +1,7 @@
 """Evaluation is exact over uneven ends, against the model's own numbers in float64."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny_runs as runs
@@ -39,9 +40,8 @@ def test_sums_over_uneven_batches_equal_the_whole(num_devices):
 def reference(engine, params, batches):
     """-> nll, correct, weights of every position, from logits on one device."""
     rows = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
-    logits = engine.definition.bind(params)(
-        rows["tokens"], positions_BL=rows["positions"], segments_BL=rows["segment_ids"]
-    )
+    tokens, positions, segments = (jnp.asarray(rows[name]) for name in ("tokens", "positions", "segment_ids"))
+    logits = engine.definition.bind(params)(tokens, positions_BL=positions, segments_BL=segments)
     logits = np.asarray(logits, np.float64)
     log_z = np.log(np.exp(logits - logits.max(-1, keepdims=True)).sum(-1)) + logits.max(-1)
     nll = log_z - np.take_along_axis(logits, rows["targets"][..., None], -1)[..., 0]

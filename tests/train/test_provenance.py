@@ -37,7 +37,7 @@ def test_the_values_of_a_config_json(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"config": config}))
     found = config_flags.command([f"--config={tmp_path / 'config.json'}", "--config.seed=3"])
     names = ("train.num_steps", "seed", "optimizer.momentum", "model.name", "data.packages", "optimizer.name")
-    expected = ["file", "command line", "default", "file", "default", "default"]
+    expected = ["file", "command line", "default", "file", "default", "file"]
     assert [found.origins[name] for name in names] == expected
     assert spec.read(found.config) == spec.read({**config, "seed": 3})
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from models.layers.attention import Scoring
+from models.layers.attention import Scoring, Window
 from train.parallel import rules
 
 LANES = 128  # of a TPU's vector unit: blocks of positions are multiples of it
@@ -75,7 +75,7 @@ def splash(
     v_BSKH: Float[Array, "B S K H"],
     *,
     scoring: Scoring,
-    window: int | Int[Array, ""],
+    window: Window,
     segments_BL: Int[Array, "B L"],
     interpret: bool = False,
 ) -> Float[Array, "B L K G H"]:
