@@ -1,13 +1,16 @@
 """What a run is, told before it begins: its config and where that comes from, what follows from it, its parameters."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from models import count
 from train import optimizer, provenance, state
+from train.checkpoint import Restored
 from train.config_flags import Command
 from train.experiment import Engine
 from train.feed import Feed
 from train.parallel import rules
+from train.reports import differences
 from train.spec import Run
 
 
@@ -45,3 +48,12 @@ def parts(engine: Engine, feed: Feed) -> list[str]:
         f"attention: {engine.attention.name}, {engine.attention.reason}",
         *feed.lines(),
     ]
+
+
+def resumed(restored: Restored, run: Run, config: Mapping[str, Any]) -> Iterator[str]:
+    """Where a run goes on, and what differs in its config."""
+    yield f"going on from step {restored.step} of {run.train.num_steps}"
+    for path, before, now in differences.fields(restored.config, config):
+        yield f"changed since step {restored.step}: {path}: {before!r} -> {now!r}"
+    if run.ema.decay and "ema" not in restored.state:
+        yield f"ema: the checkpoint holds no average; it starts from the parameters of step {restored.step}"

@@ -86,7 +86,7 @@ class Schedule:
             for field in dataclasses.fields(self)
             if getattr(self, field.name) != field.default
         }
-        is_read = lambda name: name == "name" or name.startswith("warmup_") or name in READS[self.name]
+        is_read = lambda name: name.partition("_")[0] in ("name", "warmup", *READS[self.name])
         return {name: value for name, value in set_fields.items() if not is_read(name)}
 
 
@@ -158,18 +158,18 @@ SCHEDULES: Mapping[str, Callable[[Schedule, int], Shape]] = {
     "wsd": wsd,
     "piecewise": piecewise,
 }
-READS: Mapping[str, tuple[str, ...]] = {
+READS: Mapping[str, tuple[str, ...]] = {  # the first words of fields
     "constant": (),
     "cosine": ("final",),
     "linear": ("final",),
     "polynomial": ("final", "power"),
-    "rsqrt": ("timescale_steps",),
-    "wsd": ("final", "decay_steps", "decay_share", "decay_shape"),
+    "rsqrt": ("timescale",),
+    "wsd": ("final", "decay"),
     "piecewise": ("boundaries", "factors"),
 }
 DECAY_SHAPES = {"linear": lambda progress: progress, "sqrt": jnp.sqrt}
 
 
-def progress(step: Int[Array, ""], num_steps: int) -> Float[Array, ""]:
+def progress(step: Int[Array, "*steps"], num_steps: int) -> Float[Array, "*steps"]:
     """The share of the steps that is done, from 0 to 1."""
     return jnp.clip(step / num_steps, 0, 1)

@@ -41,7 +41,7 @@ from train.guard import STOPPED, stop_requests
 from train.inference import Author
 from train.loop import NotFinite
 from train.profile import Profile
-from train.reports import differences, page, plots
+from train.reports import page, plots
 from train.reports.workdir import read_sessions
 from train.step import Report
 from train.writer import Writer, has_samples
@@ -119,7 +119,9 @@ class Session:
         laps.end("devices")
         self.engine = experiment.engine(run, devices)
         self.run = run if run.lengths_in_epochs else self.engine.run  # the others wait for the data
-        self.checkpoints = Checkpoints(self.workdir / "checkpoints", self.run.checkpoint, warn=self._warn)
+        self.checkpoints = Checkpoints(
+            self.workdir / "checkpoints", self.run.checkpoint, warn=lambda text: self._tell(f"warning: {text}")
+        )
 
     def prepare(self) -> Start | None:
         """The data and the newest good checkpoint; None where the run is finished. Writes nothing to the workdir.
@@ -149,8 +151,8 @@ class Session:
         """-> the exit code."""
         with self._writer(start.step) as writer, self._recorded(writer, start.step):
             self._describe(start.feed, writer)
-            if start.restored:
-                self._describe_resume(start.restored, writer)
+            for line in overview.resumed(start.restored, self.run, self.config) if start.restored else ():
+                writer.say(line)
             clock = self._clock(start.step)
             with jax.set_mesh(self.engine.mesh), stop_requests() as stop, self._profile(writer, clock) as profile:
                 loop = experiment.loop(
@@ -226,9 +228,6 @@ class Session:
         if jax.process_index() == 0:
             self.console.print(text, markup=False, soft_wrap=True)
 
-    def _warn(self, text: str) -> None:
-        self._tell(f"warning: {text}")
-
     def _writer(self, start: int) -> Writer:
         return Writer(
             str(self.workdir),
@@ -284,14 +283,6 @@ class Session:
             writer.say(text)
         for line in feed.warnings():
             writer.say(f"warning: {line}")
-
-    def _describe_resume(self, restored: Restored, writer: Writer) -> None:
-        """Says where the run goes on, and what differs in its config."""
-        writer.say(f"going on from step {restored.step} of {self.run.train.num_steps}, in {self.workdir}")
-        for path, before, now in differences.fields(restored.config, self.config):
-            writer.say(f"changed since step {restored.step}: {path}: {before!r} -> {now!r}")
-        if self.run.ema.decay and "ema" not in restored.state:
-            writer.say(f"ema: the checkpoint holds no average; it starts from the parameters of step {restored.step}")
 
     def _state(self, restored: Restored | None) -> state.State:
         if restored is None:

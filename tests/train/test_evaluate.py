@@ -41,7 +41,9 @@ def reference(engine, params, batches):
     """-> nll, correct, weights of every position, from logits on one device."""
     rows = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
     tokens, positions, segments = (jnp.asarray(rows[name]) for name in ("tokens", "positions", "segment_ids"))
-    logits = engine.definition.bind(params)(tokens, positions_BL=positions, segments_BL=segments)
+    logits = engine.definition.bind(jax.tree.map(jnp.asarray, params))(
+        tokens, positions_BL=positions, segments_BL=segments
+    )
     logits = np.asarray(logits, np.float64)
     log_z = np.log(np.exp(logits - logits.max(-1, keepdims=True)).sum(-1)) + logits.max(-1)
     nll = log_z - np.take_along_axis(logits, rows["targets"][..., None], -1)[..., 0]

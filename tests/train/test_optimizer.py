@@ -114,7 +114,7 @@ def test_the_schedule_scales_the_rate(name):
     flat = make(OPTIMIZERS[name](learning_rate=0.5, schedule=CONSTANT, weight_decay=0.0))
     state, flat_state = jax.jit(scheduled.init)(PARAMS), jax.jit(flat.init)(PARAMS)
     update, flat_update = jax.jit(scheduled.update), jax.jit(flat.update)
-    shares = np.asarray(schedule.shape(10)(np.arange(5)))
+    shares = np.asarray(schedule.shape(10)(jnp.arange(5)))
     rate_of = jax.jit(lambda state: optimizer.learning_rate(spec, state, num_steps=10))
     for step in range(5):
         rate = np.asarray(rate_of(state))

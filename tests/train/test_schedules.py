@@ -83,6 +83,11 @@ def test_inverse_square_root_is_vaswanis_where_the_timescale_is_the_warmup():
 def test_fields_that_are_not_read():
     assert Schedule(name="cosine", final=0.1, warmup_steps=3).unread() == {}
     assert Schedule(name="constant", final=0.1, warmup_steps=3).unread() == {"final": 0.1}
+    assert Schedule(name="wsd", decay_tokens=5, decay_share=0.2, decay_shape="sqrt").unread() == {}
+    assert Schedule(name="rsqrt", timescale_steps=5, boundaries=(1,), factors=(0.5,)).unread().keys() == {
+        "boundaries",
+        "factors",
+    }
     assert Schedule(name="linear", power=2.0, decay_steps=3).unread() == {"power": 2.0, "decay_steps": 3}
 
 
@@ -96,7 +101,7 @@ def test_fields_that_are_not_read():
         (dict(decay_share=1.5), "decay_share: expected a share"),
         (dict(decay_shape="cube"), "decay_shape: expected one of linear, sqrt, got 'cube'"),
         (dict(power=0.0), "power: expected a number above 0"),
-        (dict(timescale_steps=0), "timescale_steps: expected a number above 0"),
+        (dict(timescale_steps=0), "timescale_steps: expected one of timescale_steps, timescale_tokens"),
         (dict(name="piecewise"), "boundaries: piecewise expects some, got none"),
         (dict(boundaries=(1, 2), factors=(0.5,)), "factors: expected one for each of the 2 boundaries, got 1"),
         (dict(boundaries=(2, 1), factors=(0.5, 0.5)), "boundaries: expected rising steps"),
