@@ -2,7 +2,7 @@
 
 python -m train --config=configs/lm_mixture.py --workdir=runs/lm_mixture
 
-MEASURED
+Measured on two shared and busy CPU cores, in the middle of the run: val/loss 4.845 (2.786 bits a byte) at step 150.
 """
 
 from ml_collections import ConfigDict
