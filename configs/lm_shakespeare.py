@@ -2,7 +2,7 @@
 
 python -m train --config=configs/lm_shakespeare.py --workdir=runs/shakespeare --config.data.files=tinyshakespeare.txt
 
-Measured on two CPU cores: val/loss 1.661 nats a byte over the whole validation split, 3.3 minutes in all.
+Measured on two CPU cores: val/loss 1.678 nats a byte over the whole validation split (1.661 in another order).
 """
 
 from ml_collections import ConfigDict

@@ -9,10 +9,12 @@ norm, use AdamW in float32, read the loss every tenth step and keep freed pages 
 within a round: ours to eager, and ours to the faster PyTorch. Last comes the host's own time for a step of 16 layers.
 """
 
+import atexit
 import contextlib
 import itertools
 import json
 import pathlib
+import shutil
 import statistics
 import sys
 import tempfile
@@ -114,8 +116,9 @@ def ours(shape: Shape) -> RunSteps:
 
     allocator.keep_freed_pages()
     hosts.join()
-    folder = tempfile.TemporaryDirectory()
-    run = spec.read(config(shape, folder.name))
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    run = spec.read(config(shape, folder))
     engine = experiment.engine(run, jax.devices()[:1])
     silent: Any = Silent()
     loop = experiment.loop(
@@ -142,7 +145,6 @@ def ours(shape: Shape) -> RunSteps:
         done += num_steps
         return silent.loss
 
-    run_steps.keep = folder  # type: ignore[attr-defined]
     return run_steps
 
 
@@ -214,12 +216,12 @@ def host_ms(shape: Shape, *, num_steps: int = 30) -> float:
     """Milliseconds in which the host sends one step to the devices: the median call of the compiled step."""
     import jax
 
-    from train import experiment, spec
+    from train import experiment, feed, spec
 
     with tempfile.TemporaryDirectory() as folder:
         run = spec.read(config(shape, folder))
         engine = experiment.engine(run, jax.devices()[:1])
-        batches = experiment.feed(run, progress=lambda *_: None).train_batches(engine, start=0)
+        batches = feed.prepare(run, progress=lambda *_: None).train_batches(engine.mesh, start=0)
         with jax.set_mesh(engine.mesh), contextlib.closing(batches):
             state, _ = engine.train_step(engine.fresh_state(), next(batches), {})
             times = []

@@ -151,6 +151,7 @@ def test_a_request_to_stop_is_obeyed_and_made_good(undisturbed, tmp_path, number
     done = run(tmp_path / "run")
     assert done.returncode == 0, done.stderr
     assert "going on from step" in done.stdout
+    assert re.search(r"first step after [\d.]+ s: imports [\d.]+, .*compile [\d.]+, first step [\d.]+", done.stdout)
     assert_same_run(tmp_path / "run", undisturbed[0])
 
 

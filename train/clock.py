@@ -90,10 +90,6 @@ class Clock:
             self._open_part = ""
             self._parts_s[name] += self._now() - start_s
 
-    def elapsed_s(self) -> float:
-        """Seconds since this session began."""
-        return self._now() - self._start_s
-
     def report(self, step: int, *, tokens: int) -> dict[str, float]:
         """The metrics of the window since the last report, which ends here.
 

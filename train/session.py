@@ -205,9 +205,14 @@ class Session:
 
     def report(self) -> int:
         """Draws the loss curve, writes the page, and says where everything lies. -> the exit code 0."""
-        if jax.process_index() == 0 and pathlib.Path(self.workdir, "metrics.jsonl").exists():
+        is_here = pathlib.Path(self.workdir, "metrics.jsonl").exists()
+        if jax.process_index() == 0 and is_here:
             self._tell(f"loss curve: {plots.loss_curve(pathlib.Path(self.workdir))}")
             self._tell(f"report: {page.write(pathlib.Path(self.workdir))}")
+        elif not is_here and (self.workdir / "metrics.jsonl").exists():
+            self._tell(
+                "no report: it is written from files on this machine; copy the workdir, then scripts/write_report.py"
+            )
         for name in ("config.json", "metrics.jsonl", "sessions.jsonl", "checkpoints", "run.log"):
             self._tell(f"{name}: {self.workdir / name}")
         return 0

@@ -104,7 +104,6 @@ def test_eta_knows_the_resumed_step_and_counts_evaluation_but_not_compiling(time
     assert clock.report(90, tokens=1)["train/eta_s"] == pytest.approx(60 / 30 * 10)
     time.passes(20)
     assert clock.report(100, tokens=1)["train/eta_s"] == 0
-    assert clock.elapsed_s() == pytest.approx(580)
 
 
 def test_a_report_needs_a_step(time):
@@ -133,7 +132,6 @@ def test_real_time_runs_forward():
     clock = Clock(total_steps=10)
     with clock.part("data"):
         sum(range(1000))
-    assert 0 < clock.elapsed_s() < 60
     assert 0 < clock.report(1, tokens=1)["train/data_wait_fraction"] < 1
 
 
