@@ -163,7 +163,7 @@ def _decode(
     """Chooses up to `limit` ids of each open row, the first of them with the key that is folded with `start`.
 
     Returns:
-      ids of `CHUNK` columns, `end_id` from where a row ended; and the cache, which holds all of them but the last.
+      ids of `CHUNK` columns, which mean nothing behind a row's `end_id`; and the cache, which holds all but the last.
     """
 
     def is_unfinished(carry):
@@ -176,7 +176,7 @@ def _decode(
         past = past._replace(length_B=jnp.where(is_open_B, past.length_B, 0))
         logits_BLV, past = model.extend(last_B[:, None], past)
         row_keys_B = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys_B, start + index)
-        chosen_B = jnp.where(is_open_B, choose(logits_BLV[:, 0, :num_ids], row_keys_B, settings), end_id)
+        chosen_B = choose(logits_BLV[:, 0, :num_ids], row_keys_B, settings)
         return index + 1, is_open_B & (chosen_B != end_id), chosen_B, ids_BL.at[:, index].set(chosen_B), past
 
     ids_BL = jnp.full((len(last_B), CHUNK), end_id)

@@ -26,6 +26,7 @@ def naive(text: str, stop: list[str]) -> tuple[str, bool]:
     stop=st.lists(st.text(ALPHABET, min_size=1, max_size=4), max_size=3),
 )
 @example(content=b"xabcd", cuts=[1] * 5, stop=["abcd", "bc"])
+@example(content=b"xabcd", cuts=[], stop=["abcd", "bc"])
 @example(content=b"xabc", cuts=[1] * 4, stop=["bc", "abc"])
 @example(content="é€".encode(), cuts=[1] * 5, stop=["€"])
 @example(content=b"aab", cuts=[1] * 3, stop=["ab"])
