@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int64
 
-from input_pipeline import batch
+from input_pipeline import batch, cache
 from input_pipeline.packing import Rows
 
 
@@ -21,8 +21,14 @@ class Joined:
         return int(self._ends[-1])
 
     @property
-    def seq_len(self) -> int:
-        return self.parts[0].seq_len
+    def fingerprint(self) -> str:
+        """Hex; of all parts, in order."""
+        return cache.key(*(part.fingerprint for part in self.parts))
+
+    @property
+    def contract(self) -> batch.Contract:
+        """What a batch is."""
+        return self.parts[0].contract
 
     @property
     def num_tokens(self) -> int:

@@ -10,15 +10,15 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+from jaxtyping import Int64
 
 from input_pipeline import batch, cache, mixture, transforms, workers
-from input_pipeline.batch import Batch
-from input_pipeline.joined import Joined, gather
+from input_pipeline.batch import Batch, Contract
+from input_pipeline.joined import gather
 from input_pipeline.mixture import Mixture
-from input_pipeline.packing import Rows
 from input_pipeline.transforms import Transform
 
 _NUM_THREADS = 1
@@ -28,12 +28,13 @@ _BUFFERED_BATCHES = 4
 class Batches(Iterator[Batch]):
     """An iterator that ends its threads and processes when it is closed, or left as a context manager."""
 
-    def __init__(self, iterator: Any) -> None:
+    def __init__(self, iterator: Any, contract: Contract) -> None:
         self._iterator: Iterator[Batch] = iterator
+        self._contract = contract
         self._end = weakref.finalize(self, iterator.close)  # at exit too, while Grain can still run
 
     def __next__(self) -> Batch:
-        return batch.check(next(self._iterator))
+        return batch.check(next(self._iterator), self._contract)
 
     def close(self) -> None:
         """End threads and processes; no batch comes after it. Closing twice is fine."""
@@ -47,6 +48,23 @@ class Batches(Iterator[Batch]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class Rows(Protocol):
+    """What batches are made of: rows 0 .. len - 1 of one split of one source."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex; of all that the rows depend on."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def contract(self) -> Contract:
+        """What a batch is after the transforms."""
+
+    def read(self, indices_B: Int64[np.ndarray, "B"]) -> Batch:
+        """Rows by number, in this order, before any transform."""
 
 
 @dataclass(frozen=True)
@@ -94,16 +112,24 @@ def train_batches(
     _check(batch_size=batch_size, row_range=row_range)
     ordered = tuple(sorted(parts, key=lambda part: part.name))
     step = TrainStep(ordered, mix(ordered, seed=seed), batch_size, row_range, start)
-    return _load(step, num_steps=2**40, num_workers=workers)
+    return _load(step, ordered[0].rows.contract, num_steps=2**40, num_workers=workers)
 
 
-def eval_batches(rows: Rows | Joined, *, batch_size: int, row_range: tuple[int, int], workers: int = 0) -> Batches:
+def eval_batches(
+    rows: Rows,
+    *,
+    batch_size: int,
+    row_range: tuple[int, int],
+    transforms: tuple[Transform, ...] = (),
+    workers: int = 0,
+) -> Batches:
     """This host's rows of the global batches over all rows once, in order; the last batch ends in rows of
-    weight zero.
+    weight zero. All chance of the transforms comes from a row's number.
     """
     _check(batch_size=batch_size, row_range=row_range)
     num_steps = -(-len(rows) // batch_size)
-    return _load(EvalStep(rows, batch_size, row_range), num_steps=num_steps, num_workers=workers)
+    step = EvalStep(rows, batch_size, row_range, transforms)
+    return _load(step, rows.contract, num_steps=num_steps, num_workers=workers)
 
 
 @dataclass(frozen=True)
@@ -133,18 +159,22 @@ class TrainStep:
 class EvalStep:
     """step -> this host's rows of evaluation batch number `step`."""
 
-    rows: Rows | Joined
+    rows: Rows
     batch_size: int
     row_range: tuple[int, int]
+    transforms: tuple[Transform, ...] = ()
 
     def __call__(self, step: int) -> Batch:
         low, high = (min(step * self.batch_size + edge, len(self.rows)) for edge in self.row_range)
-        there = self.rows.read(np.arange(low, high))
-        missing = batch.empty_rows(self.row_range[1] - self.row_range[0] - (high - low), seq_len=self.rows.seq_len)
+        missing = batch.empty_rows(self.row_range[1] - self.row_range[0] - (high - low), self.rows.contract)
+        if low == high:
+            return missing
+        numbers = np.arange(low, high)
+        there = transforms.apply(self.transforms, self.rows.read(numbers), positions_B=numbers, seed=0)
         return {key: np.concatenate([there[key], missing[key]]) for key in there}
 
 
-def _load(assemble: Callable[[int], Batch], *, num_steps: int, num_workers: int) -> Batches:
+def _load(assemble: Callable[[int], Batch], contract: Contract, *, num_steps: int, num_workers: int) -> Batches:
     """Grain runs `assemble` ahead of the consumer, in order."""
     import grain
     from absl import flags
@@ -159,7 +189,7 @@ def _load(assemble: Callable[[int], Batch], *, num_steps: int, num_workers: int)
             grain.MultiprocessingOptions(num_workers=num_workers, per_worker_buffer_size=2),
             worker_init_fn=_begin_worker,
         )
-    return Batches(iter(dataset))
+    return Batches(iter(dataset), contract)
 
 
 def _begin_worker(worker: int, num_workers: int) -> None:

@@ -58,6 +58,11 @@ class Rows:
         """Bytes of source text behind these targets, for bits per byte."""
         return self.store.num_bytes
 
+    @property
+    def contract(self) -> batch.Contract:
+        """What a batch is."""
+        return batch.text(self.seq_len)
+
     def read(self, indices_B: Int64[np.ndarray, "B"]) -> batch.Batch:
         """Rows by number, in this order: see batch.py for what comes back, each array [B, seq_len]."""
         starts_S, lengths_S, segments_S = self._spans(indices_B)

@@ -2,14 +2,16 @@
 
 import contextlib
 import dataclasses
-import difflib
 import functools
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, ClassVar
 
+from input_pipeline import batch
+from input_pipeline.batch import Contract
+from input_pipeline.checks import at_least, one_of
 from input_pipeline.mixture import counts
 from input_pipeline.packing import PACKINGS
 from input_pipeline.sources import SOURCES, SPLITTERS, constructor, parse_split
@@ -62,6 +64,7 @@ class Data(Corpus):
     Raises ValueError in one line: what was expected, what came, what to write instead.
     """
 
+    modality: str = "text"
     seq_len: int  # tokens a row
     mixture: Mapping[str, Ingredient] = dataclasses.field(default_factory=dict)  # {} for a single corpus
     tokenizer: str = "bytes"  # "bytes" | "bpe:4096" (fitted on the training split) | "path/to/tokenizer.json"
@@ -71,9 +74,10 @@ class Data(Corpus):
     cache: str = ""  # "" for $XDG_CACHE_HOME/meshwright or ~/.cache/meshwright
 
     def __post_init__(self) -> None:
-        _at_least("seq_len", self.seq_len, least=1)
+        one_of(["text"], modality=self.modality)
+        at_least(1, seq_len=self.seq_len)
         for name in ("num_documents", "document_bytes", "workers", "prepare_workers"):
-            _at_least(name, getattr(self, name), least=0)
+            at_least(0, **{name: getattr(self, name)})
         if not 0 <= self.max_bad <= 1:
             raise ValueError(
                 f"data.max_bad: expected a share from 0 to 1, got {self.max_bad}; write 0.01 for one percent"
@@ -81,15 +85,27 @@ class Data(Corpus):
         if ":" in self.source:
             constructor(self.source)
         else:
-            _one_of("source", self.source, names=SOURCES)
-        _one_of("packing", self.packing, names=PACKINGS)
-        _one_of("split_by", self.split_by, names=SPLITTERS)
+            one_of(SOURCES, source=self.source)
+        one_of(PACKINGS, packing=self.packing)
+        one_of(SPLITTERS, split_by=self.split_by)
         if self.tokenizer == "bytes" or self.tokenizer.startswith("bpe"):
             vocab_size(self.tokenizer)
         parse(self.transforms, separator=0)
         self._check_splits()
         if self.mixture:
             self._check_mixture()
+
+    unit: ClassVar[str] = "tokens"  # what a rate counts
+
+    @property
+    def example_tokens(self) -> int:
+        """Places in a row."""
+        return self.seq_len
+
+    @property
+    def contract(self) -> Contract:
+        """What a batch is."""
+        return batch.text(self.seq_len)
 
     @property
     def weights(self) -> dict[str, float]:
@@ -157,18 +173,6 @@ def naming(part: str) -> Iterator[None]:
         if not part:
             raise
         raise ValueError(_NAMED.sub(f"data.mixture.{part}", str(error))) from error
-
-
-def _at_least(field: str, value: int, *, least: int) -> None:
-    if value < least:
-        raise ValueError(f"data.{field}: expected {least} or more, got {value}")
-
-
-def _one_of(field: str, value: str, *, names: Iterable[str]) -> None:
-    if value not in (names := list(names)):
-        nearest = difflib.get_close_matches(value, names, n=1, cutoff=0)[0]
-        expected = ", ".join(map(repr, names))
-        raise ValueError(f"data.{field}: expected one of {expected}; got {value!r}; write {nearest!r}")
 
 
 def _disjoint(field: str, expression: str, *, other_field: str, other: str) -> None:

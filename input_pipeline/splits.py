@@ -53,7 +53,7 @@ def by_document(source: Source, low: Fraction, high: Fraction) -> Source:
             "'document'; write --config.data.split_by=bytes"
         )
     first, last = int(low * 2**64), int(high * 2**64)
-    members = [i for i in range(len(source)) if first <= _hash(source.name(i)) < last]
+    members = [i for i in range(len(source)) if first <= name_hash(source.name(i)) < last]
     if not members:
         raise ValueError(
             f"data: expected documents in train[{_percent(low)}:{_percent(high)}], but none of {len(source)} "
@@ -87,7 +87,7 @@ SPLITTERS: dict[str, Callable[[Source, Fraction, Fraction], Source]] = {
 }
 
 
-def _hash(name: str) -> int:
+def name_hash(name: str) -> int:
     """A number below 2**64 that will always be this name's."""
     return int.from_bytes(hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8).digest())
 

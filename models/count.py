@@ -1,4 +1,10 @@
-"""Parameters and FLOPs of a Transformer, from its config's sizes alone."""
+"""Parameters and FLOPs: of a Transformer from its config's sizes alone, of any model from its traced forward pass."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
 
 from models.layers.mlp import GATED
 from models.transformer_config import TransformerConfig
@@ -53,3 +59,26 @@ def forward_flops(config: TransformerConfig, *, seq_len: int) -> int:
 def train_flops(config: TransformerConfig, *, seq_len: int) -> int:
     """FLOPs of one token's forward and backward pass, nothing computed twice: three forward passes."""
     return 3 * forward_flops(config, seq_len=seq_len)
+
+
+def traced_train_flops(forward: Callable[..., Any], *abstract: Any) -> int:
+    """FLOPs of a forward and backward pass: three times those of `forward`'s products and convolutions.
+
+    `abstract` are the shapes of its arguments. A loop counts as often as it runs; two FLOPs are a multiply-add.
+    """
+    return 3 * sum(_flops(jax.make_jaxpr(forward)(*abstract).jaxpr))
+
+
+def _flops(jaxpr: Any) -> Iterator[int]:
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "dot_general":
+            (summed, _), _ = equation.params["dimension_numbers"]
+            shape = equation.invars[0].aval.shape
+            yield 2 * equation.outvars[0].aval.size * math.prod(shape[axis] for axis in summed)
+        elif equation.primitive.name == "conv_general_dilated":
+            kernel = equation.invars[1].aval
+            outputs = kernel.shape[equation.params["dimension_numbers"].rhs_spec[0]]
+            yield 2 * equation.outvars[0].aval.size * (kernel.size // outputs)
+        times = equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
+        for inner in jax.core.jaxprs_in_params(equation.params):
+            yield times * sum(_flops(inner))

@@ -110,6 +110,11 @@ class TransformerConfig:
             raise ValueError(f"model.head_size: rotary positions expect an even size, got {self.head_size}")
 
     @property
+    def attention_shape(self) -> tuple[int, int]:
+        """Positions of a row, and the size of a head."""
+        return self.max_length, self.head_size
+
+    @property
     def layer_windows(self) -> tuple[int, ...]:
         """The window of each layer, from the first to the last."""
         return tuple(self.windows[layer % len(self.windows)] for layer in range(self.num_layers))

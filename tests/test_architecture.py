@@ -20,7 +20,7 @@ FLOORS = {
     "train.overview": 6,
     "train.history": 5,
     "train.experiment": 5,
-    "train.feed": 5,
+    "train.feeds": 5,
     "train.config_flags": 5,
     "train.loop": 4,
     "train.spec": 4,
@@ -46,7 +46,7 @@ FLOORS = {
     "input_pipeline": 0,
 }
 # Order within one floor.
-STEPS = {"train.evaluate": ("train.step",), "train.experiment": ("train.feed",)}
+STEPS = {"train.evaluate": ("train.step",), "train.experiment": ("train.feeds",)}
 HEAVY = (
     *("jax", "flax", "optax", "orbax", "grain", "tokenizers", "matplotlib", "tensorboardX", "tensorflow"),
     *("pyarrow", "tensorflow_datasets", "array_record", "fsspec"),
@@ -87,7 +87,7 @@ def floor(module: str) -> int:
 
 def place(module: str) -> str:
     """What may import itself freely: a room's folder, or the file."""
-    for folder in ("models", "input_pipeline", "train.parallel", "train.objectives", "train.reports"):
+    for folder in ("models", "input_pipeline", "train.parallel", "train.objectives", "train.reports", "train.feeds"):
         if f"{module}.".startswith(f"{folder}."):
             return folder
     return module

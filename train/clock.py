@@ -53,7 +53,8 @@ class Clock:
       step: finished steps at the start of this session: 0, or those of the checkpoint it resumes.
       device_stats: memory of one device in bytes, or None where the backend does not say:
         `jax.local_devices()[0].memory_stats` is such a function.
-      flops_per_token: of the model, forwards and backwards (models/count.py); 0 where nobody counts them.
+      unit: what the rate counts, "tokens" or "examples".
+      flops_per_unit: of the model, forwards and backwards (models/count.py), for one of them; 0: not known.
       peak_flops_per_s: of all devices together (train/chips.py); None where it is not known.
       now: seconds from any fixed origin.
     """
@@ -64,13 +65,15 @@ class Clock:
         total_steps: int,
         step: int = 0,
         device_stats: Callable[[], Mapping[str, int] | None] = lambda: None,
-        flops_per_token: float = 0.0,
+        unit: str = "tokens",
+        flops_per_unit: float = 0.0,
         peak_flops_per_s: float | None = None,
         now: Callable[[], float] = time.perf_counter,
     ):
         self._now = now
         self._device_stats = device_stats
-        self._flops_per_token = flops_per_token
+        self._unit = unit
+        self._flops_per_unit = flops_per_unit
         self._peak_flops_per_s = peak_flops_per_s
         self._total_steps = total_steps
         self._start_s = self._window_s = now()
@@ -90,15 +93,15 @@ class Clock:
             self._open_part = ""
             self._parts_s[name] += self._now() - start_s
 
-    def report(self, step: int, *, tokens: int) -> dict[str, float]:
+    def report(self, step: int, *, amount: int) -> dict[str, float]:
         """The metrics of the window since the last report, which ends here.
 
         Args:
           step: finished steps; more than at the last report.
-          tokens: tokens trained on in the window, by all hosts.
+          amount: tokens or examples trained on in the window, by all hosts.
 
         Returns:
-          `train/step_time_s` and `train/tokens_per_s` without evaluation, checkpoints and compiling;
+          `train/step_time_s` and `train/tokens_per_s` (or `examples`) without evaluation, checkpoints and compiling;
           `train/model_flops_per_s` of all devices, and `train/mfu`, their share of the peak, where that is known;
           `train/data_wait_fraction` of that same time; `train/eval_s`, `train/checkpoint_s` and the like,
           seconds of the window; `train/eta_s` to the end of the run; `train/host_peak_bytes` and, where the
@@ -113,19 +116,19 @@ class Clock:
         self._window_s, self._window_step, self._parts_s = now_s, step, defaultdict(float)
         return {
             "train/step_time_s": train_s / num_steps,
-            "train/tokens_per_s": tokens / train_s,
-            **self._utilisation(tokens / train_s),
+            f"train/{self._unit}_per_s": amount / train_s,
+            **self._utilisation(amount / train_s),
             "train/data_wait_fraction": data_s / train_s,
             **{f"train/{name}_s": parts_s[name] for name in dict.fromkeys((*ALWAYS_SHOWN, *parts_s))},
             "train/eta_s": self._eta_s(now_s, step),
             **self._memory(),
         }
 
-    def _utilisation(self, tokens_per_s: float) -> dict[str, float]:
+    def _utilisation(self, rate: float) -> dict[str, float]:
         """MFU as in PaLM, appendix B (https://arxiv.org/abs/2204.02311): nothing counts that is computed twice."""
-        if not self._flops_per_token:
+        if not self._flops_per_unit:
             return {}
-        flops_per_s = tokens_per_s * self._flops_per_token
+        flops_per_s = rate * self._flops_per_unit
         shares = {"train/mfu": flops_per_s / self._peak_flops_per_s} if self._peak_flops_per_s else {}
         return {"train/model_flops_per_s": flops_per_s, **shares}
 

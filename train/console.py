@@ -90,5 +90,6 @@ def _duration(value_s: float) -> str:
 HEADLINE = {  # of training's metrics, what is shown, and how
     "train/loss": ("loss", _number),
     "train/tokens_per_s": ("tokens/s", _count),
+    "train/examples_per_s": ("examples/s", _count),
     "train/eta_s": ("eta", _duration),
 }

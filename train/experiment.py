@@ -8,13 +8,12 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from input_pipeline import batch as batches
 from train import durations, initialize, optimizer, spec, state
 from train.checkpoint import Checkpoints
 from train.clock import Clock
 from train.ema import PARAMS
 from train.evaluate import Evaluator
-from train.feed import Feed
+from train.feeds import Feed
 from train.guard import StopRequests
 from train.loop import Loop, Plan
 from train.parallel import attention as attentions
@@ -23,7 +22,7 @@ from train.parallel import mesh as meshes
 from train.parallel.placement import MeshPlacement
 from train.profile import Profile
 from train.state import Definition, State
-from train.step import EvalStep, Report, Step
+from train.step import Batch, EvalStep, Report, Step
 from train.writer import Writer
 
 ASSUMED_EPOCH_EXAMPLES = 1_000_000  # where there is no data to count
@@ -71,6 +70,8 @@ class Engine:
             self.run.seed,
             self.run.train.accumulation,
             self.run.ema,
+            self.run.mixing,
+            self.run.objective.num_outputs(self.run.data),
         )
         shardings = jax.tree.map(lambda leaf: leaf.sharding, self.abstract_state)
         options = self.compiler_options
@@ -78,9 +79,18 @@ class Engine:
 
     @cached_property
     def eval_step(self):
-        """Jitted: (params, batch, constants) -> Sums."""
+        """Jitted: (params, stats, batch, constants) -> Sums."""
         step = EvalStep(self.definition, self.run.objective, self.placement)
         return jax.jit(step, compiler_options=self.compiler_options)
+
+    def forward(self, params: State, batch: Batch) -> Any:
+        """The objective of a batch on one device, without dropout: what is counted in operations."""
+        return self.run.objective(self.definition.bind(params, stats=self.definition.zero_stats), batch, None, {})
+
+    def one_row(self) -> dict[str, jax.ShapeDtypeStruct]:
+        """A batch of one row as shapes."""
+        contract = self.run.data.contract
+        return {name: jax.ShapeDtypeStruct((1, *field.shape), field.dtype) for name, field in contract.items()}
 
     def train_program(self) -> str:
         """The text of the compiled training step. To be called under `jax.set_mesh(engine.mesh)`, once it has run."""
@@ -89,8 +99,11 @@ class Engine:
     def abstract_batch(self) -> dict[str, jax.ShapeDtypeStruct]:
         """The global training batch as shapes."""
         sharding = meshes.batch_sharding(self.mesh)
-        shape = (self.run.train.batch_size, self.run.data.seq_len)
-        return {name: jax.ShapeDtypeStruct(shape, dtype, sharding=sharding) for name, dtype in batches.DTYPES.items()}
+        size = self.run.train.batch_size
+        return {
+            name: jax.ShapeDtypeStruct((size, *field.shape), field.dtype, sharding=sharding)
+            for name, field in self.run.data.contract.items()
+        }
 
     def fresh_state(self) -> State:
         """The state at step 0. To be called under `jax.set_mesh(engine.mesh)`."""
@@ -112,8 +125,7 @@ def engine(run: spec.Run, devices: Sequence[jax.Device], *, epoch_examples: int 
     attention = attentions.choose(
         run.kernels.attention,
         platform=devices[0].platform,
-        seq_len=run.data.seq_len,
-        head_size=run.model.head_size,
+        shape=run.model.attention_shape,
         softmax_dtype=run.precision.softmax,
     )
     in_steps = durations.in_steps(run, run.pace(epoch_examples))
@@ -141,7 +153,7 @@ def loop(
     plan = Plan(
         num_steps=run.train.num_steps,
         batch_size=run.train.batch_size,
-        tokens_per_step=run.train.batch_size * run.data.seq_len,
+        step_amount=run.train.batch_size * run.data.example_tokens,
         log=pace.cadence(run.log),
         checkpoint=pace.cadence(run.checkpoint),
         max_skipped=run.guard.max_skipped,
@@ -154,7 +166,7 @@ def loop(
             batches=partial(feed.eval_batches, engine.mesh, evaluation),
             objective=run.objective,
             constants=constants,
-            bytes_per_token=feed.bytes_per_token(evaluation),
+            context=feed.context(evaluation),
             part=PARAMS[evaluation.params],
         )
         for name, evaluation in run.eval.items()

@@ -14,5 +14,5 @@ def fresh(
 ) -> State:
     """A state at step 0 from the seed alone: the same numbers on every mesh. To be called under `jax.set_mesh`."""
     shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract)
-    make = lambda key: states.make(definition.init(key), optimizer, ema)
+    make = lambda key: states.make(*definition.init(key), optimizer, ema)
     return jax.jit(jax.sharding.auto_axes(make, out_sharding=shardings))(keys.init(seed))

@@ -3,7 +3,7 @@
 import jax
 from jaxtyping import Array, Int, Key
 
-INIT, DROPOUT, SAMPLE = range(3)
+INIT, DROPOUT, SAMPLE, MIXING = range(4)
 
 
 def init(seed: int) -> Key[Array, ""]:
@@ -14,6 +14,11 @@ def init(seed: int) -> Key[Array, ""]:
 def dropout(seed: int, step: Int[Array, ""]) -> Key[Array, ""]:
     """For one step's dropout; rows fold in their number."""
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), DROPOUT), step)
+
+
+def mixing(seed: int, step: Int[Array, ""]) -> Key[Array, ""]:
+    """For what mixes the rows of one step's batch; rows fold in their number."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), MIXING), step)
 
 
 def sample(seed: int, rows_B: Int[Array, "B"]) -> Key[Array, "B"]:

@@ -29,7 +29,7 @@ class Plan:
 
     num_steps: int
     batch_size: int  # global, in rows
-    tokens_per_step: int
+    step_amount: int  # what a step trains on: tokens, or examples
     log: Cadence
     checkpoint: Cadence
     max_skipped: int  # steps in a row
@@ -101,13 +101,13 @@ class Loop:
         report = jax.device_get(report)
         self._watch(step, report)
         if self.plan.log.due(step, last=self.plan.num_steps):
-            tokens = self.plan.tokens_per_step * (step - self._told_step)
+            amount = self.plan.step_amount * (step - self._told_step)
             self._told_step = step
-            totals, counts = report.sums
+            totals, counts, _ = report.sums
             means = {f"train/{name}": total / np.maximum(counts[name], 1) for name, total in totals.items()}
             told = {"train/grad_norm": report.grad_norm, "train/learning_rate": report.learning_rate}
             told |= {"train/skipped_steps": report.num_skipped}
-            timings = self.clock.report(step, tokens=tokens)
+            timings = self.clock.report(step, amount=amount)
             self.writer.write(step, {name: float(value) for name, value in (means | told | timings).items()})
 
     def _watch(self, step: int, report: Report) -> None:
@@ -130,7 +130,7 @@ class Loop:
             self.writer.record(test_read_step=step)  # before it is read: a kill between the two hides nothing
         with self.clock.part("eval"):
             for name, evaluator in due.items():
-                metrics |= {f"{name}/{key}": value for key, value in evaluator(state[evaluator.part]).items()}
+                metrics |= {f"{name}/{key}": value for key, value in evaluator(state).items()}
         if metrics:
             self.writer.write(step, metrics)
         if request or self.plan.checkpoint.due(step, last=self.plan.num_steps):

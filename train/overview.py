@@ -3,12 +3,15 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import jax
+
 from models import count
+from models.transformer_config import TransformerConfig
 from train import optimizer, provenance, state
 from train.checkpoint import Restored
 from train.config_flags import Command
 from train.experiment import Engine
-from train.feed import Feed
+from train.feeds import Feed
 from train.parallel import rules
 from train.reports import differences
 from train.spec import Run
@@ -19,15 +22,19 @@ def derived(run: Run, engine: Engine, feed: Feed | None = None) -> dict[str, Any
     return {
         **run.derive(len(engine.mesh.devices.flat)),
         "durations": run.durations(feed.epoch_examples if feed else 0),
-        "num_params": count.num_params(run.model),
-        "train_flops_per_token": flops_per_token(run),
+        "num_params": sum(leaf.size for leaf in jax.tree.leaves(engine.definition.shapes)),
+        f"train_flops_per_{run.data.unit.removesuffix('s')}": flops_per_unit(run, engine),
         **(feed.facts() if feed else {}),
     }
 
 
-def flops_per_token(run: Run) -> int:
-    """Floating point operations of a training step for each of its tokens."""
-    return count.train_flops(run.model, seq_len=run.data.seq_len)
+def flops_per_unit(run: Run, engine: Engine) -> int:
+    """Floating point operations of a training step for each token, or each example."""
+    if isinstance(run.model, TransformerConfig):
+        return count.train_flops(run.model, seq_len=run.data.seq_len)
+    return (
+        count.traced_train_flops(engine.forward, engine.definition.shapes, engine.one_row()) // run.data.example_tokens
+    )
 
 
 def config(command: Command, derived: dict[str, Any]) -> str:

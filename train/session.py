@@ -17,12 +17,12 @@ import jax
 from etils import epath
 from rich.console import Console
 
-from input_pipeline import tokenizer
 from train import (
     allocator,
     chips,
     config_flags,
     experiment,
+    feeds,
     history,
     hosts,
     inference,
@@ -31,12 +31,12 @@ from train import (
     spec,
     state,
 )
-from train import feed as feeds
 from train.checkpoint import Checkpoints, Restored
 from train.clock import Clock, Laps
 from train.damage import Damaged
 from train.ema import PARAMS
-from train.feed import Feed
+from train.feeds import Feed
+from train.feeds.text import TextFeed
 from train.guard import STOPPED, stop_requests
 from train.inference import Author
 from train.loop import NotFinite
@@ -252,7 +252,8 @@ class Session:
             total_steps=self.run.train.num_steps,
             step=start,
             device_stats=device_stats,
-            flops_per_token=overview.flops_per_token(self.run),
+            unit=self.run.data.unit,
+            flops_per_unit=overview.flops_per_unit(self.run, self.engine),
             peak_flops_per_s=chips.peak_flops_per_s(self.engine.mesh.devices.flatten().tolist()),
         )
 
@@ -283,7 +284,7 @@ class Session:
             self.workdir.mkdir(parents=True, exist_ok=True)
             kept = {"config": self.config, "derived": derived, "provenance": self.command.origins}
             (self.workdir / "config.json").write_text(json.dumps(kept, indent=2) + "\n")
-            tokenizer.save(feed.tokenizer, self.workdir)
+            feed.save(self.workdir)
         for text in (overview.config(self.command, derived), *overview.parts(self.engine, feed)):
             writer.say(text)
         for line in feed.warnings():
@@ -304,6 +305,6 @@ class Session:
         if jax.process_count() > 1:  # no process holds the whole model
             writer.say(f"for a sample: python scripts/sample.py --workdir={self.workdir}")
             return
+        assert isinstance(feed, TextFeed)
         model = inference.on_one_device(self.engine.definition, params)
-        author = Author(model=model, tokenizer=feed.tokenizer, step=step)
-        author.write_samples(self.run.sample, seed=self.run.seed, writer=writer)
+        Author(model=model, tokenizer=feed.tokenizer, step=step).write_samples(self.run.sample, seed=self.run.seed, writer=writer)

@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from input_pipeline import tokenizer
+from input_pipeline.labelled.spec import MODALITIES, LabelledData
 from input_pipeline.spec import Data
+from input_pipeline.transforms.mixing import Mixing
 from models import MODELS
 from train import durations
 from train.checkpoint import Checkpoint
@@ -34,7 +36,7 @@ class Run:
     """A whole run. The fields are the sections of a config."""
 
     seed: int = 0
-    data: Data
+    data: Any  # of `DATA`, by its modality
     model: Any  # the Config of `model_class`
     objective: Objective
     train: Train
@@ -53,6 +55,13 @@ class Run:
 
     def __post_init__(self):
         at_least(0, {"seed": self.seed})
+        if self.objective.whole_batch and self.train.accumulation > 1:
+            raise ValueError(
+                f"train.accumulation: expected 1, since the objective compares all rows of a batch, got "
+                f"{self.train.accumulation}; write a batch_size that fits as a whole"
+            )
+        if self.sample.num_tokens and self.objective.reads != "tokens":
+            raise ValueError(f"sample.num_tokens: expected 0 for {self.data.modality}, got {self.sample.num_tokens}")
         for name, evaluation in self.eval.items():
             evaluation.check(f"eval.{name}", self.data, self.ema)
         check_params(self.sample.params, self.ema, path="sample.params")
@@ -71,6 +80,12 @@ class Run:
                 f"checkpoint.best_metric: the test split chooses nothing, got {self.checkpoint.best_metric!r}"
             )
 
+    @property
+    def mixing(self) -> tuple[Mixing, ...]:
+        """What mixes the rows of a training batch."""
+        is_text = self.data.modality == "text"
+        return () if is_text else self.data.operations("transforms", mean=0.0, std=1.0).mixing
+
     def derive(self, num_devices: int) -> dict[str, Any]:
         """What follows from the specs on so many devices, for people to read; never read back.
 
@@ -87,8 +102,8 @@ class Run:
         return {
             "num_devices": num_devices,
             "mesh": dataclasses.asdict(mesh),
-            "vocab_size": self.model.vocab_size,
-            "tokens_per_step": self.train.batch_size * self.data.seq_len,
+            **{name: getattr(self.model, name) for name in ("vocab_size", "num_outputs") if hasattr(self.model, name)},
+            f"{self.data.unit}_per_step": self.train.batch_size * self.data.example_tokens,
             "micro_batch_per_device": self.train.batch_size // (mesh.num_batch_shards * self.train.accumulation),
         }
 
@@ -96,7 +111,7 @@ class Run:
         """What a step takes; 0 examples an epoch: not known."""
         return Pace(
             step_examples=self.train.batch_size,
-            example_tokens=self.data.seq_len,
+            example_tokens=self.data.example_tokens,
             epoch_examples=epoch_examples,
         )
 
@@ -115,18 +130,13 @@ class Run:
         return evaluation.batch_size or self.train.batch_size
 
 
-DERIVED = (
-    "vocab_size",
-    "max_length",
-    "param_dtype",
-    "compute_dtype",
-    "softmax_dtype",
-)  # what `model_fields` gives
+DATA = {"text": Data, **dict.fromkeys(MODALITIES, LabelledData)}
 NAMED: Mapping[str, Mapping[str, Any]] = {
     "model": MODELS,
     "objective": OBJECTIVES,
     "optimizer": OPTIMIZERS,
 }  # sections whose `name` chooses the dataclass
+DERIVED = ("vocab_size", "max_length", "input_shape", "num_outputs", "param_dtype", "compute_dtype", "softmax_dtype")
 
 
 def read(config: Mapping[str, Any]) -> Run:
@@ -142,28 +152,61 @@ def read(config: Mapping[str, Any]) -> Run:
         raise ValueError(f"config: expected the section {missing[0]!r}, got none; see configs/lm_tiny.py for one")
     for name in NAMED:
         check_section(config[name], path=name)
-    hints = typing.get_type_hints(Run)
+    hints = {**typing.get_type_hints(Run), "data": data_class(config["data"])}
     sections = {name: convert(config[name], hints[name], path=name) for name in config if name not in NAMED}
     chosen = {name: resolve(NAMED[name], config[name].get("name", ""), path=f"{name}.name") for name in NAMED}
-    derived = model_fields(sections["data"], sections.get("precision", Precision()))
+    objective = build(chosen["objective"], without_name(config["objective"]), path="objective")
+    derived = derived_fields(sections["data"], objective, sections.get("precision", Precision()))
+    _check_fit(config, sections["data"], objective, chosen["model"])
+    takes = {field.name for field in dataclasses.fields(chosen["model"].Config)}
     return Run(
         **sections,
-        model=build(chosen["model"].Config, without_name(config["model"]), path="model", derived=derived),
+        model=build(
+            chosen["model"].Config,
+            without_name(config["model"]),
+            path="model",
+            derived={name: value for name, value in derived.items() if name in takes},
+        ),
         model_class=chosen["model"],
-        objective=build(chosen["objective"], without_name(config["objective"]), path="objective"),
+        objective=objective,
         optimizer=build(chosen["optimizer"], without_name(config["optimizer"]), path="optimizer"),
     )
 
 
-def model_fields(data: Data, precision: Precision) -> dict[str, Any]:
-    """The fields of a language model's config that its data and precision decide."""
+def data_class(section: Any) -> type:
+    """The dataclass of the section `data`, by its modality."""
+    check_section(section, path="data")
+    return resolve(DATA, section.get("modality", "text"), path="data.modality")
+
+
+def derived_fields(data: Any, objective: Objective, precision: Precision) -> dict[str, Any]:
+    """The fields of a model's config that data, objective and precision decide; each model has some of them."""
+    if data.modality == "text":
+        vocab_size = -(-tokenizer.vocab_size(data.tokenizer) // VOCAB_MULTIPLE) * VOCAB_MULTIPLE
+        shape = {"vocab_size": vocab_size, "max_length": data.seq_len}
+    else:
+        shape = {"input_shape": data.shape, "num_outputs": objective.num_outputs(data)}
     return {
-        "vocab_size": -(-tokenizer.vocab_size(data.tokenizer) // VOCAB_MULTIPLE) * VOCAB_MULTIPLE,
-        "max_length": data.seq_len,
+        **shape,
         "param_dtype": precision.params,
         "compute_dtype": precision.compute,
         "softmax_dtype": precision.softmax,
     }
+
+
+def _check_fit(config: Mapping[str, Any], data: Any, objective: Objective, model: Any) -> None:
+    """Raises a ValueError unless model and objective read what the data is."""
+    given = "tokens" if data.modality == "text" else "examples"
+    names = {field.name for field in dataclasses.fields(model.Config)}
+    for section, reads in {
+        "model": "tokens" if "vocab_size" in names else "examples",
+        "objective": objective.reads,
+    }.items():
+        if reads != given:
+            raise ValueError(
+                f"{section}.name: expected one that reads {given}, as data.modality={data.modality!r} gives, got "
+                f"{config[section]['name']!r}, which reads {reads}"
+            )
 
 
 def check_multiple(field: str, size: int, pieces: int, *, over: str) -> None:
@@ -190,6 +233,8 @@ def complete(config: Mapping[str, Any]) -> dict[str, Any]:
         if name in ("seed", "model_class"):
             continue
         section = config.get(name, {})
+        if name == "data" and isinstance(section, Mapping):
+            hint = data_class(section)
         if name in NAMED and isinstance(section, Mapping):
             hint = class_of(name, section.get("name", ""))
         full[name] = with_defaults(section, hint, derived=DERIVED)
@@ -207,6 +252,8 @@ def defaults(config: Mapping[str, Any]) -> dict[str, Any]:
         return {name: bare(inner) for name, inner in section.items() if isinstance(inner, Mapping)}
 
     named = bare(config)
+    if "modality" in config.get("data", {}):
+        named["data"]["modality"] = config["data"]["modality"]
     for name in NAMED:
         if name in named and "name" in config[name]:
             named[name]["name"] = config[name]["name"]

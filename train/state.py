@@ -1,11 +1,12 @@
 """The training state: a plain dict of arrays, and the model's definition from which it and its shardings are made.
 
-    {"step", "skipped", "params", "opt_state"}, and "ema" where an average of the parameters is kept
+    {"step", "skipped", "params", "opt_state"}, "ema" where an average of the parameters is kept, and "stats" where a
+    model keeps running statistics (batch norm): its `nnx.BatchStat` variables
 
 NNX modules exist only while tracing: `Definition.init` splits one into a dict, `Definition.bind` merges it back.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -19,6 +20,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from models.placement import ONE_DEVICE, Placement
 from train import trees
 from train.ema import Ema
+from train.fields import NOTHING
 from train.parallel import rules
 
 State = dict[str, Any]
@@ -30,23 +32,38 @@ class Definition:
     def __init__(self, model: Callable[..., nnx.Module], config: Any):
         self._make = lambda key: model(config, rngs=nnx.Rngs(params=key))
         abstract = nnx.eval_shape(lambda: self._make(jax.random.key(0)))
-        self._graph, self._variables = nnx.split(abstract, nnx.Param)
+        self._graph, whole = nnx.split(abstract)
+        self._variables, self._statistics = nnx.filter_state(whole, nnx.Param), nnx.filter_state(whole, nnx.BatchStat)
         self.config = config
         self.shapes = nnx.to_pure_dict(self._variables)
+        self.stats_shapes = nnx.to_pure_dict(self._statistics)
 
-    def init(self, key: jax.Array) -> State:
-        """Initial parameters as nested dicts."""
-        return nnx.to_pure_dict(nnx.state(self._make(key), nnx.Param))
+    def init(self, key: jax.Array) -> tuple[State, State]:
+        """Initial parameters and statistics as nested dicts."""
+        module = self._make(key)
+        return nnx.to_pure_dict(nnx.state(module, nnx.Param)), self.stats(module)
 
-    def bind(self, params: State, placement: Placement = ONE_DEVICE) -> Callable:
+    def bind(self, params: State, placement: Placement = ONE_DEVICE, *, stats: Mapping = NOTHING) -> Callable:
         """-> the model as a function of its inputs."""
-        return partial(self.module(params), placement=placement)
+        return partial(self.module(params, stats), placement=placement)
 
-    def module(self, params: State) -> Any:
+    def module(self, params: State, stats: Mapping = NOTHING) -> Any:
         """The model as a module."""
-        variables = jax.tree.map(lambda leaf: leaf, self._variables)
-        nnx.replace_by_pure_dict(variables, params)
-        return nnx.merge(self._graph, variables)
+        both = []
+        for variables, values in ((self._variables, params), (self._statistics, stats)):
+            filled = jax.tree.map(lambda leaf: leaf, variables)
+            nnx.replace_by_pure_dict(filled, dict(values))
+            both.append(filled)
+        return nnx.merge(self._graph, *both)
+
+    def stats(self, module: Any) -> State:
+        """The running statistics that a module holds now: as it was made, or after a training pass."""
+        return nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))
+
+    @property
+    def zero_stats(self) -> State:
+        """Statistics of zeros, where only their shapes count."""
+        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), self.stats_shapes)
 
     @property
     def axes(self) -> dict[str, tuple[str, ...]]:
@@ -69,18 +86,20 @@ class Definition:
         return nnx.to_pure_dict(nnx.map_state(place, self._variables))
 
 
-def make(params: State, optimizer: optax.GradientTransformation, ema: Ema) -> State:
-    """A state at step 0 that begins with these parameters, as it is traced."""
+def make(params: State, stats: State, optimizer: optax.GradientTransformation, ema: Ema) -> State:
+    """A state at step 0 that begins with these parameters and statistics, as it is traced."""
     zero = jnp.zeros((), jnp.int32)
-    average = {"ema": ema.start(params)} if ema.decay else {}
-    return {"step": zero, "skipped": zero, "params": params, "opt_state": optimizer.init(params), **average}
+    more = {"ema": ema.start(params)} if ema.decay else {}
+    more |= {"stats": stats} if stats else {}
+    return {"step": zero, "skipped": zero, "params": params, "opt_state": optimizer.init(params), **more}
 
 
 def abstract(definition: Definition, optimizer: optax.GradientTransformation, ema: Ema, mesh: Mesh) -> State:
     """The state as `ShapeDtypeStruct`s with their shardings.
 
     Only the parameters' are stated. What is made of a parameter (a moment, a row of means, an average) lies as the
-    types of an Explicit mesh say, so it needs no table of its own; what is made of nothing lies whole everywhere.
+    types of an Explicit mesh say, so it needs no table of its own; what is made of nothing lies whole everywhere, and
+    so do running statistics.
     """
 
     def place(leaf, sharding):
@@ -88,12 +107,13 @@ def abstract(definition: Definition, optimizer: optax.GradientTransformation, em
 
     def settle(leaf):
         # As long as the shape: P() and P(None) mean the same, and make jit keep two programs.
-        spec = leaf.sharding.spec if leaf.sharding else PartitionSpec(*[None] * leaf.ndim)
+        spec = leaf.sharding.spec if getattr(leaf, "sharding", None) else PartitionSpec(*[None] * leaf.ndim)
         return place(leaf, NamedSharding(mesh, spec))
 
     params = jax.tree.map(place, definition.shapes, definition.shardings(mesh))
+    stats = jax.tree.map(settle, definition.stats_shapes)
     with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
-        state = jax.eval_shape(partial(make, optimizer=optimizer, ema=ema), params)
+        state = jax.eval_shape(partial(make, optimizer=optimizer, ema=ema), params, stats)
     return jax.tree.map(settle, state)
 
 

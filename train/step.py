@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
-from train import keys
+from input_pipeline.transforms.mixing import Mixing
+from train import keys, mixing
 from train.ema import Ema
 from train.objectives.objective import Objective, Sums
 from train.parallel import rules
@@ -42,6 +43,8 @@ class Step:
     seed: int
     accumulation: int
     ema: Ema = Ema()
+    mixing: tuple[Mixing, ...] = ()
+    num_classes: int = 0  # for `mixing`
 
     @property
     def __name__(self) -> str:
@@ -49,8 +52,11 @@ class Step:
         return "train_step"
 
     def __call__(self, state: State, batch: Batch, constants: Any) -> tuple[State, Report]:
-        batch = {**batch, "keys": self._row_keys(state["step"], batch)}
-        grads, sums = self._gradients(state["params"], batch, constants)
+        keys_B = self._row_keys(keys.dropout(self.seed, state["step"]), batch)
+        if self.mixing:
+            mixing_keys_B = self._row_keys(keys.mixing(self.seed, state["step"]), batch)
+            batch = mixing.apply(self.mixing, batch, mixing_keys_B, num_classes=self.num_classes)
+        grads, sums, stats = self._gradients(state, {**batch, "keys": keys_B}, constants)
         count = jnp.maximum(sums.counts["loss"], 1)
         grads = jax.tree.map(lambda grad: grad / count, grads)
         grad_norm = optax.tree.norm(grads)
@@ -59,6 +65,8 @@ class Step:
         updates, opt_state = self.optimizer.update(grads, state["opt_state"], state["params"])
         params = optax.apply_updates(state["params"], updates)
         new = {"params": params, "opt_state": opt_state}
+        if stats:
+            new["stats"] = stats
         if self.ema.decay:
             new["ema"] = self.ema.update(state["ema"], params, state["step"] - state["skipped"])
         kept = {name: state[name] for name in new}
@@ -67,37 +75,41 @@ class Step:
         rate = self.learning_rate(state["opt_state"])
         return {**counters, **new}, Report(sums, grad_norm, rate, is_finite, counters["skipped"])
 
-    def _row_keys(self, step: Array, batch: Batch) -> Array:
+    def _row_keys(self, key: Array, batch: Batch) -> Array:
         """A key for each row of the global batch, from (seed, step, row) alone."""
-        key = keys.dropout(self.seed, step)
         num_rows = jax.tree.leaves(batch)[0].shape[0]
         rows_B = self.placement.activation(jnp.arange(num_rows), "B")
         return jax.vmap(partial(jax.random.fold_in, key))(rows_B)
 
-    def _gradients(self, params: State, batch: Batch, constants: Any) -> tuple[State, Sums]:
-        """Sums and the gradient of the loss's sum: what the whole batch gives, however many pieces it comes in."""
+    def _gradients(self, state: State, batch: Batch, constants: Any) -> tuple[State, Sums, State]:
+        """The gradient of the loss's sum and all sums: what the whole batch gives, however many pieces it comes in.
+
+        Running statistics take in the pieces one after another; each is normalised by its own.
+        """
+        params, stats = state["params"], state.get("stats", {})
         if self.accumulation == 1:
-            return self._micro_gradients(params, batch, constants)
+            return self._micro_gradients(params, stats, batch, constants)
 
         def add(carry, micro_batch):
-            return jax.tree.map(jnp.add, carry, self._micro_gradients(params, micro_batch, constants)), None
+            *before, stats = carry
+            *these, stats = self._micro_gradients(params, stats, micro_batch, constants)
+            return (*jax.tree.map(jnp.add, before, these), stats), None
 
         micro_batches = {name: self._cut(rows) for name, rows in batch.items()}
-        shapes = jax.eval_shape(
-            lambda: self._micro_gradients(params, {name: rows[0] for name, rows in micro_batches.items()}, constants)
-        )
+        first = {name: rows[0] for name, rows in micro_batches.items()}
+        shapes = jax.eval_shape(lambda: self._micro_gradients(params, stats, first, constants)[:2])
         zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype, out_sharding=leaf.sharding), shapes)
-        return jax.lax.scan(add, zeros, micro_batches)[0]
+        return jax.lax.scan(add, (*zeros, stats), micro_batches)[0]
 
-    def _micro_gradients(self, params: State, batch: Batch, constants: Any) -> tuple[State, Sums]:
+    def _micro_gradients(self, params: State, stats: State, batch: Batch, constants: Any) -> tuple[State, Sums, State]:
         def loss(params):
-            model = self.definition.bind(params, self.placement)
+            module = self.definition.module(params, stats)
             rows = {name: rows for name, rows in batch.items() if name != "keys"}
-            sums = self.objective(model, rows, batch["keys"], constants)
-            return sums.totals["loss"], sums
+            sums = self.objective(partial(module, placement=self.placement), rows, batch["keys"], constants)
+            return sums.totals["loss"], (sums, self.definition.stats(module))
 
-        grads, sums = jax.grad(loss, has_aux=True)(params)
-        return grads, sums
+        grads, (sums, new_stats) = jax.grad(loss, has_aux=True)(params)
+        return grads, sums, new_stats
 
     def _cut(self, rows: Array) -> Array:
         """[B, ...] -> [accumulation, B / accumulation, ...], every piece spread over all devices."""
@@ -109,7 +121,7 @@ class Step:
 
 @dataclasses.dataclass(frozen=True)
 class EvalStep:
-    """`step(params, batch, constants) -> Sums`, without dropout."""
+    """`step(params, stats, batch, constants) -> Sums`, without dropout; every host gets the rows of all."""
 
     definition: Definition
     objective: Objective
@@ -119,5 +131,6 @@ class EvalStep:
     def __name__(self) -> str:
         return "eval_step"
 
-    def __call__(self, params: State, batch: Batch, constants: Any) -> Sums:
-        return self.objective(self.definition.bind(params, self.placement), batch, None, constants)
+    def __call__(self, params: State, stats: State, batch: Batch, constants: Any) -> Sums:
+        sums = self.objective(self.definition.bind(params, self.placement, stats=stats), batch, None, constants)
+        return sums._replace(rows={name: self.placement.everywhere(rows) for name, rows in sums.rows.items()})

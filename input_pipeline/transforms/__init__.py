@@ -1,9 +1,12 @@
-"""What is done to rows on their way into training batches, by a line of text: `"mask_spans(0.15, 3)|drop_tokens(0.1)"`.
+"""What is done to rows on their way into training batches, by a line of text: `"random_crop(28, 2)|flip_lr|normalize"`.
 
 Operations act from left to right. Each is a frozen dataclass in `TRANSFORMS` that checks its arguments when it is made,
 and a pure function from rows and one random key a row to rows of the same shapes. The key comes from the seed, the
 row's position in the run and the operation's place in the line (`apply`): hosts, workers and resumes change nothing,
-and a row meets other chances in each epoch. Evaluation sees rows as they are.
+and a row meets other chances in each epoch. What stands after `batch` mixes rows (`mixing.py`) and comes last.
+
+Images, sound and numbers are `rows["inputs"]`: an array [B, ...] where all agree in shape, else a list of B arrays, or
+of B records before `decode`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,11 +30,13 @@ class Transform(Protocol):
         """New rows; what comes in is not written to. All chance comes from the key of each row (`hashing.uniform`)."""
 
 
-# An operation's keyword-only fields are the run's to give (`parse.parse`); the others stand in the line.
-TRANSFORMS: Mapping[str, Callable[..., Transform]] = {
-    "drop_tokens": DropTokens,
-    "mask_spans": MaskSpans,
-}
+Table = Mapping[str, Callable[..., Transform]]
+TEXT: Table = {"drop_tokens": DropTokens, "mask_spans": MaskSpans}
+IMAGE: Table = {}
+AUDIO: Table = {}
+TABLE: Table = {}
+# By modality. An operation's keyword-only fields are the run's to give (`parse.parse`); the others stand in the line.
+TRANSFORMS: Mapping[str, Table] = {"text": TEXT, "image": IMAGE, "audio": AUDIO, "table": TABLE}
 
 
 def apply(transforms: Sequence[Transform], rows: Batch, *, positions_B: Int64[np.ndarray, "B"], seed: int) -> Batch:

@@ -4,31 +4,49 @@ import ast
 import difflib
 import inspect
 import typing
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from input_pipeline.transforms import TRANSFORMS, Transform
+from input_pipeline.transforms.mixing import MIXING, Mixing
 
-_EXAMPLE = "'mask_spans(0.15, 3)|drop_tokens(0.1)'"
+_EXAMPLE = "'mask_spans(0.15, 3)|drop_tokens(0.1)' or 'random_crop(28, 2)|flip_lr|normalize|batch|mixup(0.2)'"
+_BATCH = "batch"
 
 
-def parse(line: str, **given: Any) -> tuple[Transform, ...]:
+class Operations(NamedTuple):
+    """A line, read: what is done to rows one by one, and what mixes the rows of a batch after that."""
+
+    rows: tuple[Transform, ...] = ()
+    mixing: tuple[Mixing, ...] = ()
+
+
+def parse(line: str, *, field: str = "transforms", modality: str = "text", **given: Any) -> Operations:
     """The operations of a line, from left to right; none for "".
 
     Args:
-      line: names and literal arguments, joined by "|"; `flip` is `flip()`.
+      line: names and literal arguments, joined by "|"; `flip_lr` is `flip_lr()`. What follows `batch` mixes rows.
+      field: of `data`, for errors.
+      modality: a key of TRANSFORMS.
       given: what the run knows, such as `separator`; each operation takes what its keyword-only fields name.
 
     Raises:
       ValueError: no such operation, or arguments that it does not take.
     """
     if not line.strip():
-        return ()
+        return Operations()
     try:
-        expression = ast.parse(line.strip(), mode="eval").body
+        nodes = list(_joined(ast.parse(line.strip(), mode="eval").body))
     except SyntaxError:
-        raise ValueError(f"data.transforms: expected operations such as {_EXAMPLE}, got {line!r}") from None
-    return tuple(_operation(node, given) for node in _joined(expression))
+        raise ValueError(f"data.{field}: expected operations such as {_EXAMPLE}, got {line!r}") from None
+    is_batch = [isinstance(node, ast.Name) and node.id == _BATCH for node in nodes]
+    end = is_batch.index(True) if True in is_batch else len(nodes)
+    mixing = MIXING if modality != "text" else {}
+    try:
+        rows = tuple(_operation(node, TRANSFORMS[modality], given) for node in nodes[:end])
+        return Operations(rows, tuple(_operation(node, mixing, {}) for node in nodes[end + 1 :]))
+    except ValueError as error:
+        raise ValueError(f"data.{field}: {error}") from None
 
 
 def _joined(node: ast.expr) -> Iterator[ast.expr]:
@@ -40,43 +58,58 @@ def _joined(node: ast.expr) -> Iterator[ast.expr]:
         yield node
 
 
-def _operation(node: ast.expr, given: dict[str, Any]) -> Transform:
+def _operation(node: ast.expr, table: Mapping[str, Callable[..., Any]], given: Mapping[str, Any]) -> Any:
     call = node if isinstance(node, ast.Call) else ast.Call(node, [], [])
     if not isinstance(call.func, ast.Name):
-        raise ValueError(f"data.transforms: expected operations such as {_EXAMPLE}, got {ast.unparse(node)!r}")
+        raise ValueError(f"expected operations such as {_EXAMPLE}, got {ast.unparse(node)!r}")
     name = call.func.id
-    if name not in TRANSFORMS:
-        nearest = difflib.get_close_matches(name, TRANSFORMS, n=1, cutoff=0)[0]
-        known = ", ".join(TRANSFORMS)
-        raise ValueError(f"data.transforms: expected one of {known}, got {name!r}; write {_signature(nearest)}")
+    if name not in table:
+        raise ValueError(_unknown(name, table))
+    make = table[name]
     try:
         values = [ast.literal_eval(argument) for argument in call.args]
         named = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords if keyword.arg}
-        arguments = _parameters(name).bind(*values, **named).arguments
-        _check_types(name, arguments)
-        return TRANSFORMS[name](**arguments, **{key: given[key] for key in _wanted(name)})
+        arguments = _parameters(make).bind(*values, **named).arguments
+        _check_types(make, arguments)
+        return make(**arguments, **{key: given[key] for key in _wanted(make)})
     except (TypeError, ValueError) as error:
-        raise ValueError(f"data.transforms: expected {_signature(name)}, got {ast.unparse(node)!r}: {error}") from None
+        raise ValueError(f"expected {name}{_parameters(make)}, got {ast.unparse(node)!r}: {error}") from None
 
 
-def _parameters(name: str) -> inspect.Signature:
+def _unknown(name: str, table: Mapping[str, Callable[..., Any]]) -> str:
+    if (name in MIXING) and table is not MIXING:
+        return f"expected {name} after batch, and not in text; write '..|batch|{name}'"
+    if not table:
+        return f"expected nothing after batch in text, got {name!r}"
+    nearest = difflib.get_close_matches(name, table, n=1, cutoff=0)[0]
+    return f"expected one of {', '.join(table)}, got {name!r}; write {nearest}{_parameters(table[nearest])}"
+
+
+def _parameters(make: Callable[..., Any]) -> inspect.Signature:
     """What may stand in the line."""
-    parameters = inspect.signature(TRANSFORMS[name]).parameters.values()
+    parameters = inspect.signature(make).parameters.values()
     return inspect.Signature([each for each in parameters if each.kind is not each.KEYWORD_ONLY])
 
 
-def _wanted(name: str) -> list[str]:
+def _wanted(make: Callable[..., Any]) -> list[str]:
     """What the run gives."""
-    parameters = inspect.signature(TRANSFORMS[name]).parameters.values()
+    parameters = inspect.signature(make).parameters.values()
     return [each.name for each in parameters if each.kind is each.KEYWORD_ONLY]
 
 
-def _signature(name: str) -> str:
-    return f"{name}{_parameters(name)}"
-
-
-def _check_types(name: str, arguments: dict[str, Any]) -> None:
+def _check_types(make: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
+    hints = typing.get_type_hints(make)
     for argument, value in arguments.items():
-        expected = typing.get_type_hints(TRANSFORMS[name])[argument]
-        if type(value) is not expected and not (expected is float and type(value) is int):
+        if not _is_of(value, hints[argument]):
             raise TypeError(f"{argument} is {type(value).__name__} {value!r}")
+
+
+def _is_of(value: Any, hint: Any) -> bool:
+    """Whether a literal may stand for a parameter of this type; an int may stand for a float."""
+    options = typing.get_args(hint)
+    if typing.get_origin(hint) is tuple:
+        inner = options[:1] * len(value) if isinstance(value, tuple) and options[1:] == (...,) else options
+        return isinstance(value, tuple) and len(value) == len(inner) and all(map(_is_of, value, inner))
+    if options:
+        return any(_is_of(value, option) for option in options)
+    return type(value) is hint or (hint is float and type(value) is int)

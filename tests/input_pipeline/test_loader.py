@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from input_pipeline import hashing, loader, order, transforms
-from input_pipeline.batch import DTYPES, empty_rows
+from input_pipeline.batch import DTYPES, empty_rows, text
 from input_pipeline.joined import Joined
 from input_pipeline.loader import Part, eval_batches, fingerprint, train_batches
 from input_pipeline.mixture import CYCLE
@@ -52,7 +52,7 @@ def short(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def parts(rows, short):
-    noise = parse("mask_spans(0.15, 3)|drop_tokens(0.1)", separator=256)
+    noise = parse("mask_spans(0.15, 3)|drop_tokens(0.1)", separator=256).rows
     return [Part("short", short, 0.4, noise), Part("long", rows, 0.6)]
 
 
@@ -216,7 +216,7 @@ def test_evaluation_reads_every_row_once_in_order(rows, num_hosts, workers):
             hosts.append(list(batches))
     found = _join(hosts)
     assert [len(b["tokens"]) for b in found] == [BATCH] * 4
-    everything, padding = rows.read(np.arange(41)), empty_rows(7, seq_len=123)
+    everything, padding = rows.read(np.arange(41)), empty_rows(7, text(123))
     for key in DTYPES:
         expected = np.concatenate([everything[key], padding[key]])
         np.testing.assert_array_equal(np.concatenate([b[key] for b in found]), expected)

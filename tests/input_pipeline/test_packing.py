@@ -153,9 +153,9 @@ def test_any_order_and_repeats(rule, tmp_path):
     rows = _rows(_texts(3), seq_len=16, packing=rule, cache_dir=tmp_path)
     whole = rows.read(np.arange(len(rows)))
     indices = np.random.default_rng(0).integers(0, len(rows), 50)
-    for key, array in batch.check(rows.read(indices)).items():
+    for key, array in batch.check(rows.read(indices), rows.contract).items():
         np.testing.assert_array_equal(array, whole[key][indices])
-    assert batch.check(rows.read(np.arange(0)))["tokens"].shape == (0, 16)
+    assert batch.check(rows.read(np.arange(0)), rows.contract)["tokens"].shape == (0, 16)
 
 
 def test_plans_are_kept_and_told_apart(tmp_path, monkeypatch):
@@ -200,9 +200,9 @@ def test_a_faster_neighbour_is_no_harm(tmp_path, monkeypatch):
     ],
 )
 def test_the_contract_is_checked(spoil):
-    good = batch.empty_rows(2, seq_len=3)
-    assert batch.check(good) is good
+    good = batch.empty_rows(2, batch.text(3))
+    assert batch.check(good, batch.text(3)) is good
     assert not any(array.any() for array in good.values())
     spoil(good)
     with pytest.raises(ValueError, match=r"expected a batch of tokens int32, .*; got "):
-        batch.check(good)
+        batch.check(good, batch.text(3))

@@ -50,7 +50,7 @@ def test_splash_equals_the_plain_form_forward_and_back(scoring, window):
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=5e-5), found, tuple(expected))
 
 
-SHAPES = dict(platform="tpu", seq_len=256, head_size=128, softmax_dtype="float32")
+SHAPES = dict(platform="tpu", shape=(256, 128), softmax_dtype="float32")
 
 
 @pytest.mark.fast
@@ -64,8 +64,9 @@ def test_auto_takes_splash_on_tpus_where_the_shapes_allow_it():
     ("change", "why"),
     [
         (dict(platform="cpu"), "the devices are of kind cpu, not tpu"),
-        (dict(seq_len=200), "data.seq_len=200 is no multiple of 128"),
-        (dict(head_size=80), "model.head_size=80 is none of 64, 128, 256"),
+        (dict(shape=None), "the model has none"),
+        (dict(shape=(200, 128)), "its 200 positions are no multiple of 128"),
+        (dict(shape=(256, 80)), "model.head_size=80 is none of 64, 128, 256"),
         (dict(softmax_dtype="bfloat16"), "its softmax runs in float32, and precision.softmax=bfloat16"),
     ],
 )

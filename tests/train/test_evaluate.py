@@ -9,6 +9,7 @@ import tiny_runs as runs
 from train.durations import Cadence
 from train.evaluate import Evaluator
 from train.objectives import OBJECTIVES
+from train.objectives.objective import Context
 
 
 @pytest.mark.parametrize("num_devices", [1, 8])
@@ -24,11 +25,11 @@ def test_sums_over_uneven_batches_equal_the_whole(num_devices):
         batches=lambda: (runs.place(engine, batch) for batch in batches),
         objective=OBJECTIVES["lm"](),
         constants={},
-        bytes_per_token=2.5,
+        context=Context(bytes_per_token=2.5),
     )
     params = state["params"]
     with jax.set_mesh(engine.mesh):
-        found = evaluator(params)
+        found = evaluator(state)
     nll, correct, weights = reference(engine, jax.device_get(params), batches)
     loss = (nll * weights).sum() / weights.sum()
     assert found["loss"] == pytest.approx(loss, rel=1e-6)

@@ -6,7 +6,7 @@ import pytest
 import tiny_runs as runs
 
 from input_pipeline.progress import quiet
-from train import config_flags, feed, spec
+from train import config_flags, feeds, spec
 
 MIXTURE = f"--config={runs.CONFIGS / 'lm_mixture.py'}:tiny"
 
@@ -15,8 +15,8 @@ def read(*arguments: str) -> spec.Run:
     return spec.read(config_flags.parse([MIXTURE, *arguments], workdir="")[0])
 
 
-def prepare(*arguments: str) -> feed.Feed:
-    return feed.prepare(read(*arguments), progress=quiet)
+def prepare(*arguments: str) -> feeds.Feed:
+    return feeds.prepare(read(*arguments), progress=quiet)
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +46,11 @@ def test_evaluations_read_one_part_or_all(mixed):
     long, short = mixed.rows["val"]["long"], mixed.rows["val"]["short"]
     evaluation = mixed.run.eval
     assert len(mixed.evaluated(evaluation["val"])) == len(long) + len(short)
-    assert mixed.bytes_per_token(evaluation["val"]) == (long.num_bytes + short.num_bytes) / (
+    assert mixed.context(evaluation["val"]).bytes_per_token == (long.num_bytes + short.num_bytes) / (
         long.num_tokens + short.num_tokens
     )
-    assert mixed.bytes_per_token(evaluation["val_short"]) == short.num_bytes / short.num_tokens
-    assert mixed.bytes_per_token(evaluation["val"]) != mixed.bytes_per_token(evaluation["val_short"])
+    assert mixed.context(evaluation["val_short"]).bytes_per_token == short.num_bytes / short.num_tokens
+    assert mixed.context(evaluation["val"]).bytes_per_token != mixed.context(evaluation["val_short"]).bytes_per_token
 
 
 @pytest.mark.fast
@@ -67,7 +67,7 @@ def test_the_tokenizer_is_fitted_on_all_training_parts(tmp_path):
     config["data"] = dict(
         seq_len=8, tokenizer="bpe:270", cache=str(tmp_path), mixture={name: part(name) for name in texts}
     )
-    found = feed.prepare(spec.read(spec.complete(config)), progress=quiet)
+    found = feeds.prepare(spec.read(spec.complete(config)), progress=quiet)
     for text in (b"aXYZ", b"bQRS"):
         assert len(found.tokenizer.encode(text)) < 4
 

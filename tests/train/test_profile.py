@@ -56,7 +56,7 @@ class Run:
                 self.profile.before(step, report)
                 self.x = report = train_step(self.x)
                 self.profile.after(step, report)
-        return self.clock.report(steps[-1], tokens=1)
+        return self.clock.report(steps[-1], amount=1)
 
 
 @pytest.fixture(scope="module")

@@ -59,7 +59,7 @@ def test_dropout_differs_by_step_and_is_off_in_evaluation():
     state, reports = runs.train(engine, num_steps=2, same_batch=True)
     assert reports[0].sums.totals["loss"] != reports[1].sums.totals["loss"]
     with jax.set_mesh(engine.mesh):
-        one, other = (engine.eval_step(state["params"], runs.random_batch(engine), {}) for _ in range(2))
+        one, other = (engine.eval_step(state["params"], {}, runs.random_batch(engine), {}) for _ in range(2))
     assert one.totals["nll"] == other.totals["nll"]
 
 

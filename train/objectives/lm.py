@@ -2,18 +2,21 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
 from train import losses, metrics
-from train.objectives.objective import Sums
+from train.objectives.objective import Context, Sums
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LanguageModel:
     """Cross entropy of each token given those before it in its document (config section `objective`)."""
+
+    reads: ClassVar[str] = "tokens"
+    whole_batch: ClassVar[bool] = False
 
     z_loss: float = 0.0
     label_smoothing: float = 0.0
@@ -40,12 +43,16 @@ class LanguageModel:
         total = {name: jnp.sum(value * weights_BL) for name, value in values._asdict().items()}
         return Sums(total, dict.fromkeys(total, jnp.sum(weights_BL)))
 
-    def metrics(self, sums: Sums, *, bytes_per_token: float) -> dict[str, metrics.Mean]:
+    def num_outputs(self, data: Any) -> int:
+        """As wide as the vocabulary."""
+        return 0
+
+    def metrics(self, sums: Sums, context: Context) -> dict[str, metrics.Mean]:
         """The mergeable metrics of sums that were fetched: loss, perplexity, bits per byte and accuracy."""
         nll, tokens = sums.totals["nll"], sums.counts["nll"]
         return {
             "loss": metrics.Mean.of(nll, tokens),
             "perplexity": metrics.Perplexity.of(nll, tokens),
-            "bits_per_byte": metrics.Bits.of(nll, tokens * bytes_per_token),
+            "bits_per_byte": metrics.Bits.of(nll, tokens * context.bytes_per_token),
             "accuracy": metrics.Mean.of(sums.totals["correct"], tokens),
         }

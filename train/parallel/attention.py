@@ -42,13 +42,15 @@ class Choice(NamedTuple):
     reason: str
 
 
-def choose(asked: str, *, platform: str, seq_len: int, head_size: int, softmax_dtype: str) -> Choice:
-    """What `kernels.attention` comes to on devices of this platform, for shapes such as these.
+def choose(asked: str, *, platform: str, shape: tuple[int, int] | None, softmax_dtype: str) -> Choice:
+    """What `kernels.attention` comes to on devices of this platform.
+
+    `shape`: (positions of a row, head size); None: the model has no attention.
 
     Raises:
       ValueError: "splash" is asked for where it cannot be.
     """
-    obstacle = _obstacle(platform=platform, seq_len=seq_len, head_size=head_size, softmax_dtype=softmax_dtype)
+    obstacle = _obstacle(platform=platform, shape=shape, softmax_dtype=softmax_dtype)
     if asked == "splash" and obstacle:
         raise ValueError(f"kernels.attention: 'splash' cannot be, {obstacle}; write 'auto' or 'plain'")
     if asked == "auto":
@@ -56,12 +58,15 @@ def choose(asked: str, *, platform: str, seq_len: int, head_size: int, softmax_d
     return Choice(asked, "asked for")
 
 
-def _obstacle(*, platform: str, seq_len: int, head_size: int, softmax_dtype: str) -> str:
+def _obstacle(*, platform: str, shape: tuple[int, int] | None, softmax_dtype: str) -> str:
     """What stands in the way of splash attention; empty: nothing."""
+    if shape is None:
+        return "the model has none"
+    seq_len, head_size = shape
     if platform != "tpu":
         return f"the devices are of kind {platform}, not tpu"
     if seq_len % LANES:
-        return f"data.seq_len={seq_len} is no multiple of {LANES}"
+        return f"its {seq_len} positions are no multiple of {LANES}"
     if head_size not in HEAD_SIZES:
         return f"model.head_size={head_size} is none of {', '.join(map(str, HEAD_SIZES))}"
     if softmax_dtype != "float32":

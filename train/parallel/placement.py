@@ -60,6 +60,10 @@ class MeshPlacement:
     def activation(self, x: jax.Array, letters: str) -> jax.Array:
         return jax.reshard(x, rules.used(letters))
 
+    def everywhere(self, x: jax.Array) -> jax.Array:
+        """An array whole on every device."""
+        return jax.reshard(x, jax.P(*[None] * x.ndim))
+
     def attend(self, q_BLKGH, k_BSKH, v_BSKH, *, scoring, window, segments_BL, offset_B):
         if self.attention == "splash" and offset_B is None:  # no cache
             return splash(q_BLKGH, k_BSKH, v_BSKH, scoring=scoring, window=window, segments_BL=segments_BL)

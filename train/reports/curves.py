@@ -115,6 +115,7 @@ NAMED: dict[str, tuple[str, str, Callable[[float], str], bool]] = {
     "learning_rate": ("Learning rate", "", numbers.number, False),
     "grad_norm": ("Gradient norm", "before clipping", numbers.number, False),
     "tokens_per_s": ("Throughput", "tokens a second", numbers.count, True),
+    "examples_per_s": ("Throughput", "examples a second", numbers.count, True),
     "data_wait_fraction": ("Waiting for data", "share of the step", numbers.percent, True),
     "model_flops_per_s": ("Model FLOP/s", "all devices", numbers.count, True),
     "mfu": ("Model FLOP utilisation", "of the chips' peak", numbers.percent, True),

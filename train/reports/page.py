@@ -91,9 +91,10 @@ def tiles(record: Record) -> list[Tile]:
         made.append(("train/loss", numbers.number(mean), f"mean of the last lines; {_least(points)}"))
     evaluated = [(key, run.series(key)) for key in losses if key != "train/loss"]
     made += [(key, numbers.number(points[-1][1]), _least(points)) for key, points in evaluated]
-    if rate := _last(record, "train/tokens_per_s"):
-        step_s = _last(record, "train/step_time_s") or math.nan
-        made.append(("tokens/s", numbers.count(rate), f"a step takes {numbers.duration(step_s)}"))
+    for unit in ("tokens", "examples"):
+        if rate := _last(record, f"train/{unit}_per_s"):
+            step_s = _last(record, "train/step_time_s") or math.nan
+            made.append((f"{unit}/s", numbers.count(rate), f"a step takes {numbers.duration(step_s)}"))
     if (mfu := _last(record, "train/mfu")) is not None:
         made.append(("MFU", numbers.percent(mfu), "of the chips' bf16 peak"))
     if whole_s := sum(sections.spent_s(record).values()):

@@ -252,7 +252,10 @@ def _field(path: str, value: Any, origin: str | None) -> Markup:
     return element("tr", *cells)
 
 
-NO_PART = ("train/step_time_s", "train/tokens_per_s", "train/model_flops_per_s", "train/eta_s")
+NO_PART = (
+    *("train/step_time_s", "train/tokens_per_s", "train/examples_per_s"),
+    *("train/model_flops_per_s", "train/eta_s"),
+)
 PARTS = {
     "train/eval_s": "evaluation",
     "train/checkpoint_s": "checkpoints",
@@ -262,6 +265,7 @@ PARTS = {
 RATES = (
     ("median step", "train/step_time_s", numbers.duration),
     ("median tokens a second", "train/tokens_per_s", numbers.count),
+    ("median examples a second", "train/examples_per_s", numbers.count),
     ("median model FLOP/s", "train/model_flops_per_s", numbers.count),
     ("median MFU", "train/mfu", numbers.percent),
 )

@@ -1,0 +1,95 @@
+"""What a source of labelled examples is: inputs that are read at random by number, and everything else at hand."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+
+# [B, ...] where all agree in shape, else one array (or the bytes of one record) after the other.
+Inputs: TypeAlias = np.ndarray | list
+
+
+class Reader(Protocol):
+    """Inputs 0, 1, ... Reading one twice gives the same, in any process that the reader is pickled to."""
+
+    def read(self, indices_B: Int64[np.ndarray, "B"]) -> Inputs:
+        """Inputs by number, in this order."""
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """Inputs of one array; [N, ...]."""
+
+    array: np.ndarray
+
+    def read(self, indices_B: Int64[np.ndarray, "B"]) -> np.ndarray:
+        return self.array[indices_B]
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """N examples. `labels` is [N] of class numbers (int32), or [N] or [N, K] of numbers (float32).
+
+    `classes` has the name of each class; none where labels are numbers. `groups` says what examples have in common
+    that a split should not cut, such as the speaker. `parts` are the splits that the source itself has. `bad` tells of
+    each record that could not be read, and is not among the N, its name and the reason.
+    """
+
+    reader: Reader
+    labels: np.ndarray
+    names: Sequence[str]  # the same on every machine
+    digests: UInt8[np.ndarray, "N 32"]  # SHA-256 of what each input is made of
+    classes: tuple[str, ...] = ()
+    groups: np.ndarray | None = None  # of str
+    parts: Mapping[str, Int64[np.ndarray, "M"]] = field(default_factory=dict)
+    bad: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def fingerprint(self, members: Int64[np.ndarray, "M"]) -> str:
+        """SHA-256, in hex, of the names, contents and labels of these examples, in this order."""
+        whole = hashlib.sha256(repr((self.classes, self.labels.dtype, self.labels.shape[1:])).encode())
+        for name in (self.names[i] for i in members.tolist()):
+            encoded = name.encode("utf-8", "surrogateescape")
+            whole.update(b"%d %b\n" % (len(encoded), encoded))
+        whole.update(self.digests[members].tobytes())
+        whole.update(np.ascontiguousarray(self.labels[members]).tobytes())
+        return whole.hexdigest()
+
+    def without(self, bad: Mapping[int, str]) -> "Examples":
+        """Those that are not bad; `bad` has the reason of each that is, by its number."""
+        kept = np.array([i for i in range(len(self)) if i not in bad], np.int64)
+        place = np.full(len(self), -1)
+        place[kept] = np.arange(len(kept))
+        parts = {name: place[members][place[members] >= 0] for name, members in self.parts.items()}
+        return replace(
+            self,
+            reader=Chosen(self.reader, kept),
+            labels=self.labels[kept],
+            names=[self.names[i] for i in kept.tolist()],
+            digests=self.digests[kept],
+            groups=None if self.groups is None else self.groups[kept],
+            parts=parts,
+            bad=(*self.bad, *(f"{self.names[i]}: {reason}" for i, reason in sorted(bad.items()))),
+        )
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Some inputs of another reader."""
+
+    whole: Reader
+    members: Int64[np.ndarray, "M"]
+
+    def read(self, indices_B: Int64[np.ndarray, "B"]) -> Inputs:
+        return self.whole.read(self.members[indices_B])
+
+
+def digests_of(inputs: np.ndarray) -> UInt8[np.ndarray, "N 32"]:
+    """SHA-256 of each entry of an array."""
+    found = b"".join(hashlib.sha256(np.ascontiguousarray(entry).tobytes()).digest() for entry in inputs)
+    return np.frombuffer(found, np.uint8).reshape(len(inputs), 32)

@@ -1,0 +1,68 @@
+"""Some labelled examples as the loader reads them: rows by number."""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int64
+
+from input_pipeline import batch, transforms
+from input_pipeline.batch import Batch, Contract, Field
+from input_pipeline.labelled.examples import Examples
+from input_pipeline.transforms import Transform
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows 0, 1, ... are these members of `examples`. Before its transforms, an input may be of any kind and shape."""
+
+    examples: Examples
+    members: Int64[np.ndarray, "M"]
+    shape: tuple[int, ...]  # of an input after its transforms
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Hex; the same for rows of the same names, contents and labels."""
+        return self.examples.fingerprint(self.members)
+
+    @property
+    def contract(self) -> Contract:
+        """What a batch is after the transforms."""
+        labels = self.examples.labels
+        return batch.labelled(self.shape, labels=Field(labels.dtype, labels.shape[1:]))
+
+    def name(self, row: int) -> str:
+        """What the example in this row is called."""
+        return self.examples.names[self.members[row]]
+
+    def read(self, indices_B: Int64[np.ndarray, "B"]) -> Batch:
+        """Rows by number, in this order, before any transform."""
+        chosen_B = self.members[indices_B]
+        return {
+            "inputs": self.examples.reader.read(chosen_B),
+            "labels": self.examples.labels[chosen_B],
+            "weights": np.ones(len(chosen_B), np.float32),
+        }
+
+    def try_out(self, operations: Sequence[Transform], *, field: str) -> None:
+        """Sends the first row through the transforms.
+
+        Raises:
+          ValueError: what comes out is no array of `shape` and numbers.
+        """
+        first = self.read(np.zeros(1, np.int64))
+        rows = transforms.apply(operations, first, positions_B=np.zeros(1, np.int64), seed=0)
+        came = rows["inputs"]
+        if not isinstance(came, np.ndarray):
+            raise ValueError(f"data.{field}: expected it to begin with decode, since {self.name(0)} is not decoded yet")
+        if came.dtype != np.float32:
+            raise ValueError(f"data.{field}: expected numbers (float32) at its end, got {came.dtype}; write normalize")
+        if came.shape[1:] != self.shape:
+            raise ValueError(
+                f"data.shape: expected {came.shape[1:]}, the shape of {self.name(0)} after data.{field}, "
+                f"got {self.shape}"
+            )

@@ -1,0 +1,100 @@
+"""Where labelled examples come from: one constructor for each name in `SOURCES`."""
+
+import importlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from input_pipeline import cache, files
+from input_pipeline.labelled import idx
+from input_pipeline.labelled.examples import Examples, InMemory, digests_of
+from input_pipeline.progress import Progress, quiet
+
+if TYPE_CHECKING:
+    from input_pipeline.labelled.spec import LabelledData
+
+SETS = ("digits", "iris", "wine", "breast_cancer", "diabetes")  # that lie in scikit-learn's wheel
+
+
+def idx_files(data: "LabelledData", *, progress: Progress) -> Examples:
+    """A set that a package brings, or pairs of idx files."""
+    cache_dir = cache.directory(data.cache)
+    patterns = data.files or idx.known_files(data.set)
+    found = files.find(patterns, cache_dir=cache_dir, progress=progress)
+    classes = idx.SETS[data.set].classes if data.set in idx.SETS else ()
+    return idx.examples(found, classes=classes, cache_dir=cache_dir)
+
+
+def scikit_learn(data: "LabelledData", *, progress: Progress) -> Examples:
+    """A set of scikit-learn's: digits are images [8, 8, 1] of 0 to 255, the others tables."""
+    try:
+        from sklearn import datasets
+    except ImportError:
+        raise ValueError("data.source: 'sklearn' needs scikit-learn; write pip install scikit-learn") from None
+    if data.set not in SETS:
+        raise ValueError(f"data.set: expected one of {', '.join(SETS)}, got {data.set!r}")
+    bunch = getattr(datasets, f"load_{data.set}")()
+    inputs, labels = bunch.data.astype(np.float32), bunch.target
+    if data.set == "digits":  # sixteen is the greatest
+        inputs = np.rint(bunch.images[..., None] * (255 / 16)).astype(np.uint8)
+    is_class = data.set != "diabetes"
+    return Examples(
+        reader=InMemory(inputs),
+        labels=labels.astype(np.int32) if is_class else labels.astype(np.float32)[:, None],
+        names=[f"{data.set}-{i:06d}" for i in range(len(inputs))],
+        digests=digests_of(inputs),
+        classes=tuple(str(name) for name in bunch.target_names) if is_class else (),
+    )
+
+
+SOURCES: dict[str, Callable[..., Examples]] = {
+    "idx": idx_files,
+    "sklearn": scikit_learn,
+}
+
+
+def constructor(name: str) -> Callable[..., Examples]:
+    """An entry of SOURCES, or `my_package.my_module:name`, imported; either is called as `(data, progress=progress)`.
+
+    Raises:
+      ValueError: no such module, or no such name in it.
+    """
+    if ":" not in name:
+        return SOURCES[name]
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"data.source: expected an importable module:name, got {name!r}: {error}") from None
+
+
+def open_source(data: "LabelledData", *, progress: Progress = quiet) -> Examples:
+    """The examples that the spec names, whole.
+
+    Raises:
+      ValueError: nothing is there, too much of it is bad, or its labels are not what the spec says.
+    """
+    found = constructor(data.source)(data, progress=progress)
+    _check_labels(found, data)
+    return found
+
+
+def _check_labels(found: Examples, data: "LabelledData") -> None:
+    labels = found.labels
+    if data.labels == "class":
+        num_classes = len(found.classes) or int(labels.max()) + 1
+        if labels.dtype != np.int32:
+            raise ValueError("data.labels: expected 'numbers', since they are no classes; write num_targets too")
+        if num_classes != data.num_classes or int(labels.max()) >= num_classes or int(labels.min()) < 0:
+            named = f": {', '.join(found.classes)}" if 0 < len(found.classes) <= 20 else ""
+            raise ValueError(
+                f"data.num_classes: expected {num_classes}, the classes that there are{named}; got {data.num_classes}"
+            )
+        return
+    width = data.num_classes if data.labels == "classes" else data.num_targets
+    if labels.dtype != np.float32 or labels.shape[1:] != (width,):
+        raise ValueError(
+            f"data.labels: expected {width} numbers an example for {data.labels!r}, got {labels.dtype} "
+            f"{list(labels.shape)}; write data.labels='class', or their number"
+        )

@@ -1,0 +1,106 @@
+"""The description of a run's labelled data: one frozen dataclass, checked the moment it is made."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from input_pipeline import batch
+from input_pipeline.batch import Contract, Field
+from input_pipeline.checks import at_least, one_of
+from input_pipeline.labelled import sources, splits
+from input_pipeline.transforms.parse import Operations, parse
+
+MODALITIES = ("image", "audio", "table")
+LABELS = {"class": np.dtype(np.int32), "classes": np.dtype(np.float32), "numbers": np.dtype(np.float32)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledData:
+    """Which labelled examples, how they are split, and what is done to them (config section `data`).
+
+    Raises ValueError in one line: what was expected, what came, what to write instead.
+    """
+
+    modality: str  # image | audio | table (tables, and sequences of numbers)
+    source: str  # a key of labelled/sources.py, or my_package.my_module:name
+    shape: tuple[int, ...]  # of one input after its transforms: (height, width, channels), (frames, mels), (features,)
+    labels: str = "class"  # one of num_classes | classes: any of num_classes | numbers: num_targets of them
+    num_classes: int = 0
+    num_targets: int = 0
+    files: tuple[str, ...] = ()  # globs or URLs
+    pattern: str = ""  # of file names, such as "{label}_{group}_{number}.wav"; "": the label is the file's folder
+    set: str = (
+        ""  # of scikit-learn's, such as "digits" (source="sklearn"); of TFDS, such as "mnist:3.0.1" (source="tfds")
+    )
+    set_dir: str = ""  # where a set of TFDS lies; "" for its own folder
+    input_field: str = ""  # of a record (source="parquet", "array_record", "tfds")
+    label_field: str = "label"
+    columns: tuple[str, ...] = ()  # of a table, the features; (): all but the label (source="parquet")
+    num_examples: int = 0  # (source="synthetic")
+    kind: str = ""  # what is made up: "shapes", "tones" or "sequences" (source="synthetic")
+    sample_rate: int = 0  # of sound, a second; a record of another rate is bad
+    max_pixels: int = 50_000_000  # of an image; a greater one is bad
+    max_bad: float = 0.01  # the greatest share of records that may be bad
+    fingerprint: str = ""  # of the training rows as they should be; "" accepts any
+    split_by: str = "example"  # or "group": no group is cut
+    train_split: str = "train[:90%]"
+    val_split: str = "train[90%:]"  # "" for none
+    test_split: str = ""  # "" for none
+    transforms: str = ""  # of training rows, left to right; see transforms/
+    eval_transforms: str = ""  # of the rows of other splits
+    workers: int = 0  # loader processes; 0 loads in threads of this one
+    prepare_workers: int = 2  # processes that look through the records once; 0 does it in this one
+    cache: str = ""  # "" for $XDG_CACHE_HOME/meshwright or ~/.cache/meshwright
+
+    mixture: ClassVar[Mapping[str, Any]] = {}
+    weights: ClassVar[Mapping[str, float]] = {"": 1.0}
+    example_tokens: ClassVar[int] = 1
+    unit: ClassVar[str] = "examples"
+
+    def __post_init__(self) -> None:
+        one_of(MODALITIES, modality=self.modality)
+        one_of(LABELS, labels=self.labels)
+        if ":" not in self.source:
+            one_of(sources.SOURCES, source=self.source)
+        one_of(splits.SPLIT_BY, split_by=self.split_by)
+        for name in ("num_examples", "sample_rate", "workers", "prepare_workers"):
+            at_least(0, **{name: getattr(self, name)})
+        if self.labels == "numbers":
+            at_least(1, num_targets=self.num_targets)
+        else:
+            at_least(2 if self.labels == "class" else 1, num_classes=self.num_classes)
+        if not self.shape or min(self.shape) < 1:
+            raise ValueError(f"data.shape: expected positive sizes, got {self.shape}; write for example (28, 28, 1)")
+        if not 0 <= self.max_bad <= 1:
+            raise ValueError(f"data.max_bad: expected a share from 0 to 1, got {self.max_bad}; write 0.01 for 1 %")
+        splits.check_disjoint(self.splits)
+        self.operations("transforms", mean=np.zeros(1), std=np.ones(1))
+        if self.operations("eval_transforms", mean=np.zeros(1), std=np.ones(1)).mixing:
+            raise ValueError(f"data.eval_transforms: expected no mixing of rows, got {self.eval_transforms!r}")
+
+    def operations(self, field: str, **given: Any) -> Operations:
+        """Those of `transforms` or `eval_transforms`. `given`: of the training rows, what operations may want."""
+        given |= {"sample_rate": self.sample_rate, "max_pixels": self.max_pixels}
+        return parse(getattr(self, field), field=field, modality=self.modality, **given)
+
+    @cached_property
+    def splits(self) -> dict[str, splits.Split]:
+        """Of the fields that are not empty."""
+        named = {name: getattr(self, name) for name in ("train_split", "val_split", "test_split")}
+        return {
+            name: splits.parse_split(text, field=name) for name, text in named.items() if text or name == "train_split"
+        }
+
+    @property
+    def parts(self) -> dict[str, "LabelledData"]:
+        """Itself, as the one part of its data."""
+        return {"": self}
+
+    @property
+    def contract(self) -> Contract:
+        """What a batch is."""
+        width = {"class": (), "classes": (self.num_classes,), "numbers": (self.num_targets,)}[self.labels]
+        return batch.labelled(self.shape, labels=Field(LABELS[self.labels], width))

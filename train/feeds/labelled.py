@@ -1,0 +1,120 @@
+"""What feeds a model of labelled examples: images, sound, tables."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from input_pipeline.labelled import sources, splits
+from input_pipeline.labelled.examples import Examples
+from input_pipeline.labelled.rows import Rows
+from input_pipeline.labelled.spec import LabelledData
+from input_pipeline.loader import Part
+from input_pipeline.progress import Progress
+from input_pipeline.transforms import Transform
+from train import spec
+from train.feeds.feed import NAMED, Feed
+from train.objectives.objective import Context
+
+_CHUNK = 4096  # examples that are in memory at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelledFeed(Feed):
+    """Examples of one source. `given`: of the training rows, what operations may want, such as their mean."""
+
+    rows: Mapping[str, Mapping[str, Rows]]
+    examples: Examples
+    given: Mapping[str, Any]
+
+    @cached_property
+    def training(self) -> tuple[Part, ...]:
+        return (Part("", self.rows["train"][""], transforms=self.run.data.operations("transforms", **self.given).rows),)
+
+    @cached_property
+    def eval_transforms(self) -> tuple[Transform, ...]:
+        return self.run.data.operations("eval_transforms", **self.given).rows
+
+    def evaluated(self, evaluation: spec.Evaluation) -> Rows:
+        return self.rows[evaluation.split][""]
+
+    def context(self, evaluation: spec.Evaluation) -> Context:
+        return Context(classes=self.examples.classes)
+
+    def facts(self) -> dict[str, Any]:
+        facts: dict[str, Any] = {f"data.{split}": self._facts(by_part[""]) for split, by_part in self.rows.items()}
+        facts["data.train"] |= {"epochs": self.num_examples / self.epoch_examples}
+        if self.examples.classes:
+            facts["classes"] = self.examples.classes
+        if bad := self.examples.bad:
+            facts["data.bad"] = {"num_bad": len(bad), "bad": bad[:NAMED]}
+        return facts
+
+    def lines(self) -> Iterator[str]:
+        for split, by_part in self.rows.items():
+            facts = self._facts(by_part[""])
+            classes = facts.get("per_class", {})
+            spread = f", {min(classes.values()):,} to {max(classes.values()):,} of a class" if classes else ""
+            yield f"{split}: {facts['rows']:,} examples{spread}, {facts['fingerprint'][:12]}"
+
+    def warnings(self) -> Iterator[str]:
+        if bad := self.examples.bad:
+            total = len(bad) + len(self.examples)
+            first = "; ".join(bad[:NAMED])
+            yield f"{len(bad):,} of {total:,} records cannot be read and are left out; the first: {first}"
+        for split, by_part in self.rows.items():
+            if missing := [name for name, count in self._facts(by_part[""]).get("per_class", {}).items() if not count]:
+                yield f"{split}: no example of {', '.join(missing)}"
+
+    def _facts(self, rows: Rows) -> dict[str, Any]:
+        facts = {"rows": len(rows), "fingerprint": rows.fingerprint}
+        if self.run.data.labels == "class":
+            counts = np.bincount(self.examples.labels[rows.members], minlength=self.run.data.num_classes)
+            names = self.examples.classes or tuple(map(str, range(len(counts))))
+            facts["per_class"] = dict(zip(names, counts.tolist(), strict=True))
+        return facts
+
+
+def prepare(run: spec.Run, *, progress: Progress) -> LabelledFeed:
+    """Opens the source, splits it, and sends the first row of each split through its transforms.
+
+    Raises:
+      ValueError: nothing is there, too much of it is bad, a split is empty, or it is not what the config says.
+    """
+    data = run.data
+    examples = sources.open_source(data, progress=progress)
+    wanted = {"train"} | {evaluation.split for evaluation in run.eval.values()}
+    rows = {split: {"": _rows(examples, data, f"{split}_split")} for split in sorted(wanted)}
+    training = rows["train"][""]
+    if data.fingerprint and training.fingerprint != data.fingerprint:
+        raise ValueError(
+            f"data.fingerprint: expected {data.fingerprint}, but the training rows have {training.fingerprint}; "
+            "--config.data.fingerprint='' accepts it"
+        )
+    feed = LabelledFeed(run, rows, examples, _moments(training) if data.modality == "table" else {})
+    for split, by_part in rows.items():
+        is_training = split == "train"
+        operations = feed.training[0].transforms if is_training else feed.eval_transforms
+        by_part[""].try_out(operations, field="transforms" if is_training else "eval_transforms")
+    return feed
+
+
+def _rows(examples: Examples, data: LabelledData, field: str) -> Rows:
+    if field not in data.splits:
+        raise ValueError(f"data.{field}: expected a part, got none; write for example 'train[90%:]'")
+    held_out = {name for other, split in data.splits.items() if other != field for name in split.groups}
+    members = splits.members(examples, data.splits[field], by=data.split_by, held_out=held_out)
+    return Rows(examples, members, data.shape)
+
+
+def _moments(rows: Rows) -> dict[str, np.ndarray]:
+    """Mean and standard deviation of the training rows, by feature, in float64; 1 where it is constant."""
+    total = square = np.zeros(1)
+    for low in range(0, len(rows), _CHUNK):
+        inputs = np.asarray(rows.read(np.arange(low, min(low + _CHUNK, len(rows))))["inputs"], np.float64)
+        total, square = total + inputs.sum(axis=0), square + np.square(inputs).sum(axis=0)
+    mean = total / len(rows)
+    std = np.sqrt(np.maximum(square / len(rows) - np.square(mean), 0))
+    return {"mean": mean, "std": np.where(std > 0, std, 1.0)}

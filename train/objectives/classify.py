@@ -1,0 +1,47 @@
+"""Classes of examples: one of several."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import jax.numpy as jnp
+from jaxtyping import Array, Key
+
+from train import losses, metrics
+from train.objectives.objective import Context, Sums
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Classify:
+    """Softmax cross entropy of each example's class (config section `objective`)."""
+
+    reads: ClassVar[str] = "examples"
+    whole_batch: ClassVar[bool] = False
+
+    label_smoothing: float = 0.0
+
+    def __post_init__(self):
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"objective.label_smoothing: expected a share in [0, 1), got {self.label_smoothing}")
+
+    def __call__(
+        self, model: Callable, batch: Mapping[str, Array], keys_B: Key[Array, "B"] | None, constants: Any
+    ) -> Sums:
+        scores_BC = model(batch["inputs"], dropout_keys_B=keys_B)
+        weights_B = batch["weights"]
+        values = losses.cross_entropy(scores_BC, batch["labels"], label_smoothing=self.label_smoothing)
+        total = {name: jnp.sum(value * weights_B) for name, value in values._asdict().items()}
+        rows = {"scores": scores_BC, "labels": batch["labels"], "weights": weights_B} if keys_B is None else {}
+        return Sums(total, dict.fromkeys(total, jnp.sum(weights_B)), rows)
+
+    def num_outputs(self, data: Any) -> int:
+        """One for each class."""
+        return data.num_classes
+
+    def metrics(self, sums: Sums, context: Context) -> dict[str, metrics.Mean]:
+        """The mergeable metrics of sums that were fetched."""
+        count = sums.counts["nll"]
+        return {
+            "loss": metrics.Mean.of(sums.totals["nll"], count),
+            "accuracy": metrics.Mean.of(sums.totals["correct"], count),
+        }
