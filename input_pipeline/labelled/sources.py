@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from input_pipeline import cache, files
-from input_pipeline.labelled import idx
+from input_pipeline.labelled import idx, made
 from input_pipeline.labelled.examples import Examples, InMemory, digests_of
 from input_pipeline.progress import Progress, quiet
 
@@ -48,9 +48,15 @@ def scikit_learn(data: "LabelledData", *, progress: Progress) -> Examples:
     )
 
 
+def made_up(data: "LabelledData", *, progress: Progress) -> Examples:
+    """`data.num_examples` shapes, tones or sequences."""
+    return made.examples(data.kind, num_examples=data.num_examples, shape=data.made_shape or data.shape)
+
+
 SOURCES: dict[str, Callable[..., Examples]] = {
     "idx": idx_files,
     "sklearn": scikit_learn,
+    "synthetic": made_up,
 }
 
 

@@ -40,6 +40,7 @@ class LabelledData:
     label_field: str = "label"
     columns: tuple[str, ...] = ()  # of a table, the features; (): all but the label (source="parquet")
     num_examples: int = 0  # (source="synthetic")
+    made_shape: tuple[int, ...] = ()  # of an input before its transforms; (): `shape` (source="synthetic")
     kind: str = ""  # what is made up: "shapes", "tones" or "sequences" (source="synthetic")
     sample_rate: int = 0  # of sound, a second; a record of another rate is bad
     max_pixels: int = 50_000_000  # of an image; a greater one is bad

@@ -204,5 +204,5 @@ def test_the_contract_is_checked(spoil):
     assert batch.check(good, batch.text(3)) is good
     assert not any(array.any() for array in good.values())
     spoil(good)
-    with pytest.raises(ValueError, match=r"expected a batch of tokens int32, .*; got "):
+    with pytest.raises(ValueError, match=r"expected a batch of tokens int32 \[B, 3\], .*; got "):
         batch.check(good, batch.text(3))
