@@ -307,4 +307,6 @@ class Session:
             return
         assert isinstance(feed, TextFeed)
         model = inference.on_one_device(self.engine.definition, params)
-        Author(model=model, tokenizer=feed.tokenizer, step=step).write_samples(self.run.sample, seed=self.run.seed, writer=writer)
+        Author(model=model, tokenizer=feed.tokenizer, step=step).write_samples(
+            self.run.sample, seed=self.run.seed, writer=writer
+        )

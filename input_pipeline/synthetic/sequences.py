@@ -14,7 +14,7 @@ _MIN_LENGTH, _MIN_SYMBOLS = 10, 3
 
 
 def example(number: int, *, shape: tuple[int, int], seed: int) -> tuple[Float32[np.ndarray, "L F"], int]:
-    """Sequence `number`, one symbol a row, and which of `CLASSES` it is: symbol 0 is x, 1 is y, the others mean nothing.
+    """Sequence `number`, a symbol a row, and which of `CLASSES` it is: symbol 0 is x, 1 is y, others mean nothing.
 
     Raises:
       ValueError: `shape` is not [L, F] with at least 10 rows and 3 symbols.
