@@ -16,11 +16,11 @@ weights  [B], 1 for an example, 0 for a row that fills up the last batch of an e
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-Batch: TypeAlias = dict[str, np.ndarray]
+Batch: TypeAlias = dict[str, Any]  # of arrays; inputs that differ in shape are a list until a transform ends it
 
 DTYPES = {
     "tokens": np.dtype(np.int32),

@@ -50,16 +50,42 @@ def find(
     if not name:
         raise ValueError("data.tfds: expected the name of a set, got none; write --config.data.tfds=lm1b:1.1.0")
     info = _prepared(name, directory).info
-    format = FORMATS.get(kind := info.file_format.value)
-    if not format:
-        raise ValueError(
-            f"data.tfds: expected files of {' or '.join(FORMATS)}, but {name!r} lies in {info.data_dir} as {kind}, "
-            f"which needs TensorFlow; write another data.tfds_dir to make it anew, or convert it: {_EXTRA}, then "
-            "tfds convert_format --out_file_format=array_record"
-        )
+    format = _format(info, name)
     _check_feature(info.features, field, name=name)
     return Examples(format, field.replace(".", "/")), _shards(
         info, split, name=name, cache_dir=cache_dir, progress=progress
+    )
+
+
+def labelled(
+    name: str, *, directory: str, label_field: str, cache_dir: pathlib.Path, progress: Progress
+) -> tuple[dict[str, tuple[Format, list[File]]], tuple[str, ...]]:
+    """Every split of a set, as the format of its records and its files, and the names of the classes in `label_field`.
+
+    Raises:
+      ValueError: no such set or field; a set that needs TensorFlow.
+    """
+    info = _prepared(name, directory).info
+    format = _format(info, name)
+    if label_field not in info.features or not hasattr(info.features[label_field], "names"):
+        there = ", ".join(map(repr, sorted(info.features)))
+        raise ValueError(
+            f"data.label_field: expected a feature of classes of {name!r}, one of {there}; got {label_field!r}"
+        )
+    shards = {
+        split: (format, _shards(info, split, name=name, cache_dir=cache_dir, progress=progress))
+        for split in info.splits
+    }
+    return shards, tuple(info.features[label_field].names)
+
+
+def _format(info: Any, name: str) -> Format:
+    if format := FORMATS.get(kind := info.file_format.value):
+        return format
+    raise ValueError(
+        f"data.tfds: expected files of {' or '.join(FORMATS)}, but {name!r} lies in {info.data_dir} as {kind}, "
+        f"which needs TensorFlow; write another data.tfds_dir to make it anew, or convert it: {_EXTRA}, then "
+        "tfds convert_format --out_file_format=array_record"
     )
 
 

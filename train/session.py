@@ -300,13 +300,11 @@ class Session:
         return resumed
 
     def _sample(self, params: Any, step: int, feed: Feed, writer: Writer) -> None:
-        if not self.run.sample.num_tokens:
+        if not (self.run.sample.num_tokens and isinstance(feed, TextFeed)):
             return
         if jax.process_count() > 1:  # no process holds the whole model
             writer.say(f"for a sample: python scripts/sample.py --workdir={self.workdir}")
             return
-        assert isinstance(feed, TextFeed)
         model = inference.on_one_device(self.engine.definition, params)
-        Author(model=model, tokenizer=feed.tokenizer, step=step).write_samples(
-            self.run.sample, seed=self.run.seed, writer=writer
-        )
+        author = Author(model=model, tokenizer=feed.tokenizer, step=step)
+        author.write_samples(self.run.sample, seed=self.run.seed, writer=writer)

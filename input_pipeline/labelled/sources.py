@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from input_pipeline import cache, files
-from input_pipeline.labelled import idx, made
+from input_pipeline import cache, files, tfds
+from input_pipeline.array_record import ArrayRecord
+from input_pipeline.files import File
+from input_pipeline.labelled import folders, idx, made, quarantine, shards, tables
 from input_pipeline.labelled.examples import Examples, InMemory, digests_of
 from input_pipeline.progress import Progress, quiet
+from input_pipeline.records import Format
 
 if TYPE_CHECKING:
     from input_pipeline.labelled.spec import LabelledData
@@ -48,12 +51,67 @@ def scikit_learn(data: "LabelledData", *, progress: Progress) -> Examples:
     )
 
 
+def folder(data: "LabelledData", *, progress: Progress) -> Examples:
+    """One example a file, images or sound; its folder or its name tells the class."""
+    return folders.examples(_found(data, progress), pattern=data.pattern)
+
+
+def table_files(data: "LabelledData", *, progress: Progress) -> Examples:
+    """Rows of CSV or Parquet files; with `data.input_field`, encoded images or sound in a column of Parquet files."""
+    found = _found(data, progress)
+    if data.input_field:
+        return tables.encoded(found, field=data.input_field, label=data.label_field, group=data.group_field)
+    return tables.examples(
+        found, columns=data.columns, label=data.label_field, labels=data.labels, group=data.group_field
+    )
+
+
+def array_records(data: "LabelledData", *, progress: Progress) -> Examples:
+    """Records of ArrayRecord files, each a tf.train.Example."""
+    parts: dict[str, tuple[Format, list[File]]] = {"": (ArrayRecord(""), _found(data, progress))}
+    return _shards(parts, (), data, progress)
+
+
+def tfds_set(data: "LabelledData", *, progress: Progress) -> Examples:
+    """All splits of a set of TensorFlow Datasets."""
+    parts, classes = tfds.labelled(
+        data.set,
+        directory=data.set_dir,
+        label_field=data.label_field,
+        cache_dir=cache.directory(data.cache),
+        progress=progress,
+    )
+    return _shards(parts, classes, data, progress)
+
+
+def _shards(
+    parts: dict[str, tuple[Format, list[File]]], classes: tuple[str, ...], data: "LabelledData", progress: Progress
+) -> Examples:
+    return shards.examples(
+        parts,
+        input_field=data.input_field or data.modality,
+        label_field=data.label_field,
+        classes=classes,
+        cache_dir=cache.directory(data.cache),
+        progress=progress,
+    )
+
+
+def _found(data: "LabelledData", progress: Progress) -> list[File]:
+    return files.find(data.files, cache_dir=cache.directory(data.cache), progress=progress)
+
+
 def made_up(data: "LabelledData", *, progress: Progress) -> Examples:
     """`data.num_examples` shapes, tones or sequences."""
     return made.examples(data.kind, num_examples=data.num_examples, shape=data.made_shape or data.shape)
 
 
 SOURCES: dict[str, Callable[..., Examples]] = {
+    "folder": folder,
+    "parquet": table_files,
+    "csv": table_files,
+    "array_record": array_records,
+    "tfds": tfds_set,
     "idx": idx_files,
     "sklearn": scikit_learn,
     "synthetic": made_up,
@@ -82,6 +140,14 @@ def open_source(data: "LabelledData", *, progress: Progress = quiet) -> Examples
       ValueError: nothing is there, too much of it is bad, or its labels are not what the spec says.
     """
     found = constructor(data.source)(data, progress=progress)
+    if quarantine.is_raw(found):
+        operations = data.operations("transforms", mean=np.zeros(1), std=np.ones(1)).rows
+        if not operations:
+            raise ValueError(
+                "data.transforms: expected it to begin with decode, since the source gives files; got none"
+            )
+        found = quarantine.sound(found, operations[0], data=data, progress=progress)
+    quarantine.check_share(found, max_bad=data.max_bad)
     _check_labels(found, data)
     return found
 

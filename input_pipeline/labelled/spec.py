@@ -38,7 +38,8 @@ class LabelledData:
     set_dir: str = ""  # where a set of TFDS lies; "" for its own folder
     input_field: str = ""  # of a record (source="parquet", "array_record", "tfds")
     label_field: str = "label"
-    columns: tuple[str, ...] = ()  # of a table, the features; (): all but the label (source="parquet")
+    group_field: str = ""  # the column of groups (source="parquet", "csv")
+    columns: tuple[str, ...] = ()  # of a table, the features; (): all others (source="parquet", "csv")
     num_examples: int = 0  # (source="synthetic")
     made_shape: tuple[int, ...] = ()  # of an input before its transforms; (): `shape` (source="synthetic")
     kind: str = ""  # what is made up: "shapes", "tones" or "sequences" (source="synthetic")

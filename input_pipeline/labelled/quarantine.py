@@ -1,0 +1,81 @@
+"""Records that cannot be read are found before a run begins, told with their reason, and left out.
+
+Every record is decoded once; what was found is remembered by the contents of all of them.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from input_pipeline import cache, workers
+from input_pipeline.documents import BadRecord
+from input_pipeline.labelled.examples import Examples, Reader
+from input_pipeline.progress import Progress
+from input_pipeline.transforms import Transform
+
+RECIPE = "quarantine 1"
+_PIECE = 256  # records that one worker looks at
+_NAMED = 3  # bad records in an error
+
+
+def is_raw(examples: Examples) -> bool:
+    """Whether inputs are records that have to be decoded."""
+    first = examples.reader.read(np.zeros(1, np.int64))
+    return isinstance(first, list) and isinstance(first[0], bytes)
+
+
+def sound(examples: Examples, decode: Transform, *, data: Any, progress: Progress) -> Examples:
+    """Those that `decode` can read. `data` tells the cache and how many processes help."""
+    bad = _bad(examples, decode, data=data, progress=progress)
+    return examples.without(bad) if bad else examples
+
+
+def check_share(found: Examples, *, max_bad: float) -> None:
+    """Raises a ValueError if more than this share of the records is bad, or all of them are."""
+    share = len(found.bad) / (len(found) + len(found.bad))
+    if share > max_bad or not len(found):
+        raise ValueError(
+            f"data.max_bad: expected at most {max_bad * 100:g}% of the records to be bad, got {len(found.bad)} of "
+            f"{len(found) + len(found.bad)}: {'; '.join(found.bad[:_NAMED])}; mend them, or leave them out with "
+            f"--config.data.max_bad={min(1.0, float(f'{share * 1.1:.2g}'))}"
+        )
+
+
+def _bad(examples: Examples, decode: Transform, *, data: Any, progress: Progress) -> Mapping[int, str]:
+    """{number: reason}, from the cache or by decoding everything."""
+    whole = cache.key(RECIPE, decode, examples.fingerprint(np.arange(len(examples))))
+    path = cache.directory(data.cache) / "quarantine" / f"{whole[:32]}.json"
+    if not path.is_file():
+        bad: dict[int, str] = {}
+        pieces = range(0, len(examples), _PIECE)
+        look = _Look(examples.reader, decode, len(examples))
+        num_workers = min(data.prepare_workers, len(pieces) - 1)
+        for done, found in enumerate(workers.completed(look, pieces, num_workers=num_workers), start=1):
+            bad |= found
+            progress("decoding records", min(done * _PIECE, len(examples)), len(examples))
+        with cache.replacing(path) as file:
+            file.write(json.dumps(bad).encode())
+    return {int(number): reason for number, reason in json.loads(path.read_bytes()).items()}
+
+
+@dataclass(frozen=True)
+class _Look:
+    """Decodes a piece of the records; pickles to the processes that help."""
+
+    reader: Reader
+    decode: Transform
+    num_records: int
+
+    def __call__(self, low: int) -> dict[int, str]:
+        """-> {number: reason} of the bad records from `low` on."""
+        found = {}
+        for number in range(low, min(low + _PIECE, self.num_records)):
+            try:
+                record = self.reader.read(np.array([number]))
+                self.decode({"inputs": record}, np.zeros(1, np.uint64))
+            except BadRecord as error:
+                found[number] = str(error)
+        return found
