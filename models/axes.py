@@ -21,6 +21,10 @@ LEGEND = {
     "R": "rotary",  # pairs of a head that rotary positions turn
     "F": "mlp",  # width of the feed-forward layer
     "T": "gate",  # the two halves of a gated feed-forward layer
+    "I": "window_rows",  # of a convolution's kernel
+    "J": "window_columns",
+    "C": "channels",  # that a kernel reads; of logits, the classes: small, and whole
+    "O": "filters",  # that a kernel makes
 }
 
 

@@ -11,9 +11,9 @@ def fold(keys_B: Key[Array, "B"] | None, number) -> Key[Array, "B"] | None:
     return None if keys_B is None else jax.vmap(lambda key: jax.random.fold_in(key, number))(keys_B)
 
 
-def dropout(x_BLD: Float[Array, "B L D"], keys_B: Key[Array, "B"] | None, *, rate: float) -> Float[Array, "B L D"]:
+def dropout(x: Float[Array, "B *dims"], keys_B: Key[Array, "B"] | None, *, rate: float) -> Float[Array, "B *dims"]:
     """Zeroes a share `rate` of the values and scales the others by 1 / (1 - rate)."""
     if keys_B is None or rate == 0:
-        return x_BLD
-    draw = lambda key: jax.random.bernoulli(key, 1 - rate, x_BLD.shape[1:])
-    return jnp.where(jax.vmap(draw)(keys_B), x_BLD / (1 - rate), jnp.zeros_like(x_BLD))
+        return x
+    draw = lambda key: jax.random.bernoulli(key, 1 - rate, x.shape[1:])
+    return jnp.where(jax.vmap(draw)(keys_B), x / (1 - rate), jnp.zeros_like(x))

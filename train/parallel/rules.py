@@ -12,7 +12,13 @@ from models import axes
 MeshAxes = str | tuple[str, ...] | None
 
 # How weights are stored. A logical axis that is not named lies whole on every device.
-STORED: dict[str, MeshAxes] = {"vocab": "tensor", "embed": "fsdp", "kv_heads": "tensor", "mlp": "tensor"}
+STORED: dict[str, MeshAxes] = {
+    "vocab": "tensor",
+    "embed": "fsdp",
+    "kv_heads": "tensor",
+    "mlp": "tensor",
+    "filters": "fsdp",
+}
 
 # How activations lie, and weights once they are gathered for use.
 USED: dict[str, MeshAxes] = {
