@@ -78,15 +78,23 @@ def semi_hard(pairs: Pairs) -> Gaps:
 
     Where no negative is farther, the farthest one stands in: the least hard of the hard ones.
     """
-    mined_BS = jax.lax.stop_gradient(pairs.distance_BS)
-    order_BS = jnp.argsort(jnp.where(pairs.is_negative_BS, mined_BS, jnp.inf), axis=-1)  # negatives first, by distance
-    num_negatives_B1 = jnp.sum(pairs.is_negative_BS, axis=-1, keepdims=True)
-    sorted_BS = jnp.take_along_axis(jnp.where(pairs.is_negative_BS, mined_BS, jnp.inf), order_BS, axis=-1)
-    num_nearer_BS = jax.vmap(lambda row_S, at_S: jnp.searchsorted(row_S, at_S, side="right"))(sorted_BS, mined_BS)
-    place_BS = jnp.clip(num_nearer_BS, 0, jnp.maximum(num_negatives_B1 - 1, 0))
-    negative_BS = jnp.take_along_axis(order_BS, place_BS, axis=-1)
-    gap_BS = pairs.distance_BS - jnp.take_along_axis(pairs.distance_BS, negative_BS, axis=-1)
-    return gap_BS, pairs.is_positive_BS & (num_negatives_B1 > 0)
+    places_BS = _iota(pairs.distance_BS, 1)
+    _, _, order_BS, is_negative_BS, is_positive_BS = jax.lax.sort(  # of equally far ones the negatives come first
+        (
+            jax.lax.stop_gradient(pairs.distance_BS),
+            ~pairs.is_negative_BS,
+            places_BS,
+            pairs.is_negative_BS,
+            pairs.is_positive_BS,
+        ),
+        num_keys=2,
+    )
+    num_rows = places_BS.shape[1]
+    next_BS = jax.lax.cummin(jnp.where(is_negative_BS, places_BS, num_rows), axis=1, reverse=True)
+    last_B1 = jnp.max(jnp.where(is_negative_BS, places_BS, 0), axis=1, keepdims=True)
+    distance_BS = jnp.take_along_axis(pairs.distance_BS, order_BS, axis=1)
+    negative_BS = jnp.take_along_axis(distance_BS, jnp.where(next_BS < num_rows, next_BS, last_B1), axis=1)
+    return distance_BS - negative_BS, is_positive_BS & jnp.any(is_negative_BS, axis=1, keepdims=True)
 
 
 MININGS: dict[str, Callable[[Pairs], Gaps]] = {"batch_hard": batch_hard, "semi_hard": semi_hard}
@@ -97,12 +105,17 @@ def _pairs(
 ) -> Pairs:
     others_SE, labels_S, is_row_S = map(_whole, (embeddings_BE, labels_B, is_row_B))
     distance_BS = _distances(embeddings_BE, others_SE, squared=squared)
-    iota = lambda dim: jax.lax.broadcasted_iota(
-        jnp.int32, distance_BS.shape, dim, out_sharding=jax.typeof(distance_BS).sharding
-    )
     is_pair_BS = is_row_B[:, None] & is_row_S[None, :]
     is_same_BS = labels_B[:, None] == labels_S[None, :]
-    return Pairs(distance_BS, is_pair_BS & is_same_BS & (iota(0) != iota(1)), is_pair_BS & ~is_same_BS)
+    return Pairs(
+        distance_BS,
+        is_pair_BS & is_same_BS & (_iota(distance_BS, 0) != _iota(distance_BS, 1)),
+        is_pair_BS & ~is_same_BS,
+    )
+
+
+def _iota(like_BS: Float[Array, "B S"], dim: int) -> Int[Array, "B S"]:
+    return jax.lax.broadcasted_iota(jnp.int32, like_BS.shape, dim, out_sharding=jax.typeof(like_BS).sharding)
 
 
 def _whole(rows: Array) -> Array:
