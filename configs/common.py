@@ -42,6 +42,40 @@ def shrink(config: ConfigDict) -> ConfigDict:
     return config
 
 
+def shrink_images(config: ConfigDict, *, shape: tuple[int, ...] = (16, 16, 1)) -> ConfigDict:
+    """The `tiny` form of a config of images: the same model, on made-up shapes, over in seconds."""
+    return _shrink_labelled(config, kind="shapes", num_classes=6, shape=shape)
+
+
+def shrink_sound(config: ConfigDict, *, samples: int, shape: tuple[int, ...]) -> ConfigDict:
+    """The `tiny` form of a config of sound: made-up tones of so many samples, which its transforms make `shape`."""
+    return _shrink_labelled(config, kind="tones", num_classes=6, made_shape=(samples,), shape=shape)
+
+
+def shrink_sequences(config: ConfigDict) -> ConfigDict:
+    """The `tiny` form of a config of tables: made-up sequences of 12 steps and 4 features."""
+    return _shrink_labelled(config, kind="sequences", num_classes=4, shape=(12, 4))
+
+
+def _shrink_labelled(config: ConfigDict, **data) -> ConfigDict:
+    config.data.update(
+        source="synthetic",
+        set="",
+        num_examples=256,
+        train_split="train[:70%]",
+        val_split="train[70%:85%]",
+        test_split="train[85%:]",
+        prepare_workers=0,
+        **data,
+    )
+    config.train = dict(num_steps=20, batch_size=16)
+    config.optimizer.schedule.warmup_epochs = 0.0
+    config.eval = dict(val=dict(split="val", every=10), test=dict(split="test"))
+    config.checkpoint = dict(every=10, keep_last=2)
+    config.log = dict(every=5)
+    return config
+
+
 def refuse(file: str, arg: str, *known: str) -> None:
     """A config's answer to an argument that it does not know."""
     expected = " or ".join(["'tiny'", *(["one of " + ", ".join(known)] if known else []), "none"])

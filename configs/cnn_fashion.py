@@ -1,0 +1,52 @@
+"""A small convolutional network on Fashion-MNIST, 60,000 pictures of clothes in ten classes.
+
+apt-get install dataset-fashion-mnist
+python -m train --config=configs/cnn_fashion.py --workdir=runs/cnn_fashion
+python -m train --config=configs/cnn_fashion.py:augmented --workdir=runs/cnn_augmented
+
+Without Debian: --config.data.source=tfds --config.data.set=fashion_mnist:3.0.1 (its TFDS form needs TensorFlow once).
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    """`augmented`: batch norm, shifts and flips, a wider network. `tiny`: on made-up shapes, over in seconds."""
+    config = common.make(
+        seed=0,
+        data=dict(
+            modality="image",
+            source="idx",
+            set="fashion_mnist",
+            shape=(28, 28, 1),
+            num_classes=10,
+            train_split="train[:95%]",
+            val_split="train[95%:]",
+            test_split="test",
+            transforms="normalize(0.2860, 0.3530)",
+            eval_transforms="normalize(0.2860, 0.3530)",
+        ),
+        model=dict(name="cnn", channels=(32, 64, 128), norm="none", stage_dropout=0.1, dropout=0.3),
+        objective=dict(name="classify", label_smoothing=0.1),
+        train=dict(num_epochs=10.0, batch_size=128),
+        optimizer=dict(
+            name="adamw",
+            learning_rate=2e-3,
+            weight_decay=0.01,
+            schedule=dict(name="cosine", warmup_epochs=0.5),
+        ),
+        eval=dict(val=dict(split="val", every_epochs=1.0, batch_size=1000), test=dict(split="test", batch_size=1000)),
+        checkpoint=dict(every_epochs=1.0, keep_last=2),
+        log=dict(every=50),
+    )
+    if arg == "tiny":
+        return common.shrink_images(config)
+    if arg == "augmented":
+        config.data.transforms = "random_crop(28, 2)|flip_lr|normalize(0.2860, 0.3530)"
+        config.model.update(channels=(64, 128, 256), norm="batch", stage_dropout=0.1)
+        config.train.num_epochs = 20.0
+    elif arg:
+        common.refuse("cnn_fashion.py", arg, "augmented")
+    return config
