@@ -47,6 +47,16 @@ FLOORS = {
 }
 # Order within one floor.
 STEPS = {"train.evaluate": ("train.step",), "train.experiment": ("train.feeds",)}
+# Folders whose files may import one another.
+PLACES = (
+    "models",
+    "input_pipeline",
+    "train.feeds",
+    "train.metrics",
+    "train.objectives",
+    "train.parallel",
+    "train.reports",
+)
 HEAVY = (
     *("jax", "flax", "optax", "orbax", "grain", "tokenizers", "matplotlib", "tensorboardX", "tensorflow"),
     *("pyarrow", "tensorflow_datasets", "array_record", "fsspec"),
@@ -87,7 +97,7 @@ def floor(module: str) -> int:
 
 def place(module: str) -> str:
     """What may import itself freely: a room's folder, or the file."""
-    for folder in ("models", "input_pipeline", "train.parallel", "train.objectives", "train.reports", "train.feeds"):
+    for folder in PLACES:
         if f"{module}.".startswith(f"{folder}."):
             return folder
     return module

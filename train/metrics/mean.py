@@ -1,4 +1,4 @@
-"""Metrics as CLU metrics: sums and counts that merge exactly over batches, kept in float64 on the host."""
+"""Weighted means: totals and counts that merge exactly over batches."""
 
 import flax.struct
 import numpy as np
