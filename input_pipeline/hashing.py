@@ -7,7 +7,7 @@ host, in any worker and after any resume. All arithmetic is modulo 2**64, and th
 import hashlib
 
 import numpy as np
-from jaxtyping import Float64, UInt64
+from jaxtyping import Float32, Float64, UInt64
 
 # SplitMix64: G. Steele, D. Lea, C. Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014, figure 17.
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
@@ -36,3 +36,16 @@ def fold(key: np.ndarray, numbers: np.ndarray | int) -> np.ndarray:
 def uniform(keys_B: UInt64[np.ndarray, "B"], count: int) -> Float64[np.ndarray, "B {count}"]:
     """`count` numbers for each key, uniform in [0, 1), of 53 random bits."""
     return (fold(keys_B[:, None], np.arange(count)[None]) >> np.uint64(11)) * 2.0**-53
+
+
+def normal(keys_B: UInt64[np.ndarray, "B"], count: int) -> Float32[np.ndarray, "B {count}"]:
+    """`count` numbers for each key of the standard normal distribution, two from each hash.
+
+    G. Box and M. Muller, "A Note on the Generation of Random Normal Deviates", 1958, from 32 bits each, so that no
+    number lies further out than 6.8.
+    """
+    bits = fold(keys_B[:, None], np.arange((count + 1) // 2)[None])
+    radius = ((bits >> np.uint64(32)).astype(np.float32) + np.float32(0.5)) * np.float32(2.0**-32)
+    radius = np.sqrt(np.float32(-2) * np.log(radius))
+    angle = (bits & np.uint64(0xFFFFFFFF)).astype(np.float32) * np.float32(2 * np.pi * 2.0**-32)
+    return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)[:, :count]
