@@ -93,7 +93,7 @@ class Translate(Pictures):
 
 @dataclass(frozen=True)
 class Shear(Pictures):
-    """Slants across and down, each by an angle uniform in [-degrees, degrees]."""
+    """Slants across or down, as a coin says, by an angle uniform in [-degrees, degrees]."""
 
     degrees: float
     takes: ClassVar = (np.uint8,)
@@ -102,8 +102,9 @@ class Shear(Pictures):
         require(0 < self.degrees < 90, "degrees", "more than 0, less than 90", self.degrees)
 
     def change(self, images_BHWC: np.ndarray, keys_B: UInt64[np.ndarray, "B"]) -> np.ndarray:
-        across_B, down_B = np.tan(np.radians((2 * hashing.uniform(keys_B, 2) - 1).T * self.degrees))
-        return shear(images_BHWC, across_B, down_B)
+        coin_B, drawn_B = hashing.uniform(keys_B, 2).T
+        slant_B = np.tan(np.radians((2 * drawn_B - 1) * self.degrees))
+        return shear(images_BHWC, np.where(coin_B < 0.5, slant_B, 0), np.where(coin_B < 0.5, 0, slant_B))
 
 
 def rotate(images_BHWC: np.ndarray, degrees_B: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ with a plain form of it: 0 gives the plain form, 1 the picture, more exaggerates
 Processing by Interpolation and Extrapolation", 1994, as in Pillow's ImageEnhance).
 """
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -25,7 +26,8 @@ class ColourJitter(Pictures):
 
     In this order, each change drawn by itself: A. Howard, "Some Improvements on Deep Convolutional Neural Network Based
     Image Classification", 2013, section 2 (brightness, contrast and colour); hue: T. Chen et al., "A Simple Framework
-    for Contrastive Learning of Visual Representations", 2020, appendix A. Grey pictures have neither saturation nor hue.
+    for Contrastive Learning of Visual Representations", 2020, appendix A. Grey pictures have neither saturation nor
+    hue.
     """
 
     brightness: float = 0.0
@@ -66,19 +68,19 @@ class Grayscale(Pictures):
 
 def brightness(images_BHWC: np.ndarray, factor_B: np.ndarray) -> np.ndarray:
     """Blended with black."""
-    return look_up(images_BHWC, _levels(factor_B[:, None] * _LEVELS[None]))
+    return look_up(images_BHWC, _blend(np.zeros((1, 1)), _LEVELS[None], factor_B[:, None]))
 
 
 def contrast(images_BHWC: np.ndarray, factor_B: np.ndarray) -> np.ndarray:
     """Blended with the mean grey level, rounded."""
-    grey_BN = luma(images_BHWC).reshape(len(images_BHWC), -1)
-    mean_B1 = np.floor(grey_BN.sum(axis=1, dtype=np.int64, keepdims=True) / grey_BN.shape[1] + 0.5)
-    return look_up(images_BHWC, _levels(mean_B1 + factor_B[:, None] * (_LEVELS[None] - mean_B1)))
+    total_B = luma(images_BHWC).sum(axis=(1, 2, 3), dtype=np.int64)
+    mean_B1 = np.floor(total_B / math.prod(images_BHWC.shape[1:3]) + 0.5)[:, None]
+    return look_up(images_BHWC, _blend(mean_B1, _LEVELS[None], factor_B[:, None]))
 
 
 def saturation(images_BHWC: np.ndarray, factor_B: np.ndarray) -> np.ndarray:
     """Blended with the grey picture."""
-    return images_BHWC if images_BHWC.shape[-1] == 1 else _blend(luma(images_BHWC), images_BHWC, factor_B)
+    return images_BHWC if images_BHWC.shape[-1] == 1 else _blend(luma(images_BHWC), images_BHWC, per_row(factor_B))
 
 
 def sharpness(images_BHWC: np.ndarray, factor_B: np.ndarray) -> np.ndarray:
@@ -89,7 +91,7 @@ def sharpness(images_BHWC: np.ndarray, factor_B: np.ndarray) -> np.ndarray:
     total = across[:, :-2] + across[:, 1:-1] + across[:, 2:] + 4 * images_BHWC[:, 1:-1, 1:-1].astype(np.uint16)
     smooth = images_BHWC.copy()
     smooth[:, 1:-1, 1:-1] = (2 * total + 13) // 26  # a 13th, rounded
-    return _blend(smooth, images_BHWC, factor_B)
+    return _blend(smooth, images_BHWC, per_row(factor_B))
 
 
 def hue(images_BHWC: np.ndarray, turn_B: np.ndarray) -> np.ndarray:
@@ -152,9 +154,10 @@ def _equal(levels: np.ndarray) -> np.ndarray:
     return np.minimum((step // 2 + np.cumsum(counts) - counts) // step, 255).astype(np.uint8)
 
 
-def _blend(plain: np.ndarray, images_BHWC: np.ndarray, factor_B: np.ndarray) -> np.ndarray:
-    difference = images_BHWC.astype(np.float32) - plain
-    return _levels(plain + difference * per_row(factor_B.astype(np.float32)))
+def _blend(plain: np.ndarray, levels: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """plain + factor * (levels - plain), in float32 as Pillow does it."""
+    plain = plain.astype(np.float32)
+    return _levels(plain + factor.astype(np.float32) * (levels.astype(np.float32) - plain))
 
 
 def _levels(values: np.ndarray) -> np.ndarray:

@@ -151,8 +151,10 @@ def _resized(images_BHWC: np.ndarray, height: int, width: int, *, boxes: Any = N
     found = np.empty((batch, height, width, num_channels), np.uint8)
     plain = images_BHWC[..., 0] if num_channels == 1 else images_BHWC
     for i in range(batch):
-        image = Image.fromarray(plain[i]).resize((width, height), Image.Resampling.BILINEAR, box=boxes and boxes[i])
-        found[i] = np.asarray(image).reshape(height, width, num_channels)
+        left, top, right, bottom = boxes[i] if boxes else (0, 0, *plain.shape[2:0:-1])
+        part = Image.fromarray(plain[i, top:bottom, left:right])
+        resized = part.resize((width, height), Image.Resampling.BILINEAR)
+        found[i] = np.asarray(resized).reshape(height, width, num_channels)
     return found
 
 
