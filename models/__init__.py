@@ -1,6 +1,8 @@
 """Pure models: JAX and Flax, logical axis names, never a mesh, a batch dict or a config file."""
 
 from models.cnn import Cnn
+from models.mlp import MLP
 from models.transformer import Transformer
+from models.vit import ViT
 
-MODELS = {"cnn": Cnn, "transformer": Transformer}
+MODELS = {"cnn": Cnn, "mlp": MLP, "transformer": Transformer, "vit": ViT}

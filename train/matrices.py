@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 STACKED = ("layers", "gate")  # each index along these is a matrix of its own
-TABLES = ("vocab", "position")  # a matrix with one of these is an embedding table, or the head
+TABLES = ("vocab", "position", "input", "channels")  # a matrix with one of these is an embedding, or the head
 
 
 class Matrix(NamedTuple):

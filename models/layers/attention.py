@@ -23,17 +23,23 @@ class Scoring:
 
     `scale` multiplies the products of queries and keys; `soft_cap` c then bends them to c * tanh(x / c) (Gemma 2,
     https://arxiv.org/abs/2408.00118, section 2; 0: not). `windows` are the windows that occur among the layers (see
-    `Attend`), for kernels that want to know them while compiling. The softmax runs in `dtype`.
+    `Attend`), for kernels that want to know them while compiling. Without `causal` a query sees later keys too, and
+    there are no windows. The softmax runs in `dtype`.
     """
 
     scale: float
     soft_cap: float = 0.0
     windows: tuple[int, ...] = (0,)
+    causal: bool = True
     dtype: Any = jnp.float32
+
+    def __post_init__(self):
+        assert self.causal or self.windows == (0,), "a window looks back"
 
 
 class Attend(Protocol):
-    """Softmax attention of queries over the keys that they see: of their own segment, not later, within the window.
+    """Softmax attention of queries over the keys that they see: of their own segment, within the window, and not later
+    if `scoring.causal`.
 
     `scoring`: what is the same in every layer. `window`: this layer's, how many positions a query sees, itself
     included; 0: all. A number where it is known while tracing, else an array of one of `scoring.windows`.
@@ -57,11 +63,16 @@ class Attend(Protocol):
 def visible(
     shape: tuple[int, int, int],
     *,
+    causal: bool,
     window: Window,
     segments_BL: Int[Array, "B L"] | None,
     offset_B: Int[Array, "B"] | None,
-) -> Bool[Array, "B L S"]:
-    """Which keys each query sees. `shape` is [B, L, S], of which B may come out as 1; the rest as in `Attend`."""
+) -> Bool[Array, "B L S"] | None:
+    """Which keys each query sees; None: all. `shape` is [B, L, S], of which B may come out as 1; the rest as in
+    `Attend`."""
+    same_BLS = None if segments_BL is None else segments_BL[:, :, None] == segments_BL[:, None, :]
+    if not causal:
+        return same_BLS
     _, num_queries, num_keys = shape
     query_1L1 = jnp.arange(num_queries)[None, :, None]
     key_11S = jnp.arange(num_keys)[None, None, :]
@@ -72,9 +83,7 @@ def visible(
         mask_BLS = mask_BLS & ((key_11S > query_1L1 - window) | (window == 0))
     elif window:
         mask_BLS = mask_BLS & (key_11S > query_1L1 - window)
-    if segments_BL is not None:
-        mask_BLS = mask_BLS & (segments_BL[:, :, None] == segments_BL[:, None, :])
-    return mask_BLS
+    return mask_BLS if same_BLS is None else mask_BLS & same_BLS
 
 
 def soft_cap(x: Float[Array, "*shape"], cap: float) -> Float[Array, "*shape"]:
@@ -89,12 +98,13 @@ def attend(q_BLKGH, k_BSKH, v_BSKH, *, scoring, window, segments_BL, offset_B):
     have mixed, which is smaller than they are.
     """
     shape = (q_BLKGH.shape[0], q_BLKGH.shape[1], k_BSKH.shape[1])
-    mask_BLS = visible(shape, window=window, segments_BL=segments_BL, offset_B=offset_B)
+    mask_BLS = visible(shape, causal=scoring.causal, window=window, segments_BL=segments_BL, offset_B=offset_B)
     q_BKGLH = jnp.transpose(q_BLKGH * scoring.scale, (0, 2, 3, 1, 4))
     k_BKSH, v_BKSH = (jnp.swapaxes(x, 1, 2) for x in (k_BSKH, v_BSKH))
     logits_BKGLS = jnp.einsum("BKGLH,BKSH->BKGLS", q_BKGLH, k_BKSH, preferred_element_type=scoring.dtype)
     logits_BKGLS = soft_cap(logits_BKGLS, scoring.soft_cap)
-    logits_BKGLS = jnp.where(mask_BLS[:, None, None], logits_BKGLS, jnp.finfo(scoring.dtype).min)
+    if mask_BLS is not None:
+        logits_BKGLS = jnp.where(mask_BLS[:, None, None], logits_BKGLS, jnp.finfo(scoring.dtype).min)
     greatest_BKGL1 = jax.lax.stop_gradient(jnp.max(logits_BKGLS, axis=-1, keepdims=True))
     weights_BKGLS = jnp.exp(logits_BKGLS - greatest_BKGL1)
     total_BKGL1 = jnp.sum(weights_BKGLS, axis=-1, keepdims=True)
@@ -121,7 +131,7 @@ class LayerKind(NamedTuple):
     """
 
     window: Window | Int[np.ndarray, "Y"]
-    freqs: Float[Array | np.ndarray, "R"] | None
+    freqs: Float[Array | np.ndarray, "*A R"] | None
 
 
 class Attention(nnx.Module):
@@ -137,10 +147,11 @@ class Attention(nnx.Module):
         self.key_norm = make_head_norm() if make_head_norm else None
         self.scoring = scoring
 
-    def __call__(
-        self, x_BLD, *, kind: LayerKind, positions_BL, segments_BL, past: KeyValues | None, offset_B, placement
-    ):
-        """-> (x_BLD, the keys and values that now exist or None). Without `past` a row attends within itself."""
+    def __call__(self, x_BLD, *, kind: LayerKind, positions, segments_BL, past: KeyValues | None, offset_B, placement):
+        """-> (x_BLD, the keys and values that now exist or None). Without `past` a row attends within itself.
+
+        `positions`: see `rope.rotate`; where nothing is turned they may be None.
+        """
         q_BLKGH = self.query("BLD,DKGH->BLKGH", x_BLD, placement=placement)
         k_BLKH = self.key("BLD,DKH->BLKH", x_BLD, placement=placement)
         v_BLKH = self.value("BLD,DKH->BLKH", x_BLD, placement=placement)
@@ -148,7 +159,7 @@ class Attention(nnx.Module):
             q_BLKGH = self.query_norm(q_BLKGH, placement=placement)
             k_BLKH = self.key_norm(k_BLKH, placement=placement)
         if kind.freqs is not None:
-            q_BLKGH, k_BLKH = (rotate(x, positions_BL, kind.freqs) for x in (q_BLKGH, k_BLKH))
+            q_BLKGH, k_BLKH = (rotate(x, positions, kind.freqs) for x in (q_BLKGH, k_BLKH))
         present = KeyValues(k_BLKH, v_BLKH) if past is None else past.write(k_BLKH, v_BLKH, offset_B)
         windows = self.scoring.windows
         mixed_BLKGH = placement.attend(

@@ -1,5 +1,5 @@
-"""Dropout (Srivastava et al., 2014) whose mask is a pure function of a row's own key, so that no mesh, host count or
-accumulation changes it."""
+"""Dropout (Srivastava et al., 2014) and stochastic depth (Huang et al., 2016, https://arxiv.org/abs/1603.09382), whose
+choices are a pure function of a row's own key, so that no mesh, host count or accumulation changes them."""
 
 import jax
 import jax.numpy as jnp
@@ -17,3 +17,12 @@ def dropout(x: Float[Array, "B *dims"], keys_B: Key[Array, "B"] | None, *, rate:
         return x
     draw = lambda key: jax.random.bernoulli(key, 1 - rate, x.shape[1:])
     return jnp.where(jax.vmap(draw)(keys_B), x / (1 - rate), jnp.zeros_like(x))
+
+
+def drop_rows(x: Float[Array, "B *dims"], keys_B: Key[Array, "B"] | None, *, rate) -> Float[Array, "B *dims"]:
+    """Zeroes a share `rate` of the rows and scales the others by 1 / (1 - rate); `rate` may be an array. None: none."""
+    if keys_B is None or rate is None:
+        return x
+    keeps_B = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - rate))(keys_B)
+    factors_B = (keeps_B / (1 - rate)).astype(x.dtype)
+    return x * jnp.expand_dims(factors_B, range(1, x.ndim))

@@ -1,4 +1,4 @@
-"""The feed-forward layer: GELU, or gated SwiGLU and GeGLU (Shazeer, 2020, https://arxiv.org/abs/2002.05202)."""
+"""The feed-forward layer: GELU and its kin, or gated SwiGLU and GeGLU (Shazeer, 2020, https://arxiv.org/abs/2002.05202)."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -10,7 +10,14 @@ from jaxtyping import Array, Float
 from models.layers.linear import MakeLinear
 
 GELU = partial(jax.nn.gelu, approximate=True)  # the tanh form, as in GPT-2 and Gemma
-ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = {"gelu": GELU, "swiglu": jax.nn.silu, "geglu": GELU}
+ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = {
+    "gelu": GELU,
+    "gelu_exact": partial(jax.nn.gelu, approximate=False),  # as in BERT and most vision Transformers
+    "relu": jax.nn.relu,
+    "silu": jax.nn.silu,
+    "swiglu": jax.nn.silu,
+    "geglu": GELU,
+}
 GATED = ("swiglu", "geglu")
 
 

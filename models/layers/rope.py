@@ -47,10 +47,15 @@ def frequencies(head_size: int, *, theta: float, scaling: RopeScaling) -> np.nda
 
 
 def rotate(
-    x: Float[Array, "B L *heads H"], positions_BL: Int[Array, "B L"], freqs: Float[Array | np.ndarray, "R"]
+    x: Float[Array, "B L *heads H"], positions: Int[Array, "#B L *A"], freqs: Float[Array | np.ndarray, "*A R"]
 ) -> Float[Array, "B L *heads H"]:
-    """Turns the pairs (i, i + H/2) of every head by its position's angles; `freqs` has H/2. Computed in float32."""
-    angles = positions_BL[:, :, None].astype(jnp.float32) * freqs[None, None, :]
+    """Turns the pairs (i, i + H/2) of every head by its position's angles; there are H/2. Computed in float32.
+
+    A position is one number and `freqs` are [H/2]; or it has several (the row and column of a patch), `freqs` have as
+    many rows, and a pair's angle is the sum of what each number turns it by.
+    """
+    products = positions[..., None].astype(jnp.float32) * freqs[None, None]
+    angles = products if freqs.ndim == 1 else jnp.sum(products, axis=2)
     angles = jnp.expand_dims(angles, range(2, x.ndim - 1))
     cos, sin = jnp.cos(angles), jnp.sin(angles)
     first, second = jnp.split(x.astype(jnp.float32), 2, axis=-1)

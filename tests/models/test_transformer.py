@@ -182,7 +182,10 @@ def test_greedy_generation_takes_the_likeliest_of_the_full_pass(name):
         (dict(windows=(4, -1)), r"model.windows: expected a cycle of window sizes, got \(4, -1\)"),
         (dict(windows=()), "model.windows: expected a cycle of window sizes"),
         (dict(logit_soft_cap=-1.0), "model.logit_soft_cap: expected 0"),
-        (dict(activation="gegelu"), "model.activation: expected one of gelu, swiglu, geglu, got 'gegelu'"),
+        (
+            dict(activation="gegelu"),
+            "model.activation: expected one of gelu, gelu_exact, relu, silu, swiglu, geglu, got 'gegelu'",
+        ),
         (dict(norm="rsm"), "model.norm: expected one of layer, rms, got 'rsm'"),
         (dict(dropout=1.0), "model.dropout: expected a share"),
         (dict(positions="rope", head_size=7), "model.head_size: rotary positions expect an even size"),

@@ -81,7 +81,7 @@ def splash(
     *,
     scoring: Scoring,
     window: Window,
-    segments_BL: Int[Array, "B L"],
+    segments_BL: Int[Array, "B L"] | None,
     interpret: bool = False,
 ) -> Float[Array, "B L K G H"]:
     """`models.layers.attention.attend` of a whole row to itself, under `jax.set_mesh`. `interpret`: without a TPU.
@@ -94,7 +94,9 @@ def splash(
         number = jnp.argmax(jnp.asarray(scoring.windows) == window)
         return jax.lax.switch(number, forms, q_BLKGH, k_BSKH, v_BSKH, segments_BL)
 
-    lies = [rules.used(letters) for letters in ("BLKGH", "BSKH", "BSKH", "BL", "")]
+    lies: list[Any] = [rules.used(letters) for letters in ("BLKGH", "BSKH", "BSKH", "BL", "")]
+    if segments_BL is None:
+        lies[3] = None
     on_each_device = jax.shard_map(local, in_specs=tuple(lies), out_specs=lies[0], check_vma=False)
     return on_each_device(q_BLKGH, k_BSKH, v_BSKH, segments_BL, jnp.asarray(window))
 
@@ -104,7 +106,9 @@ def _attend(q_BLKGH, k_BSKH, v_BSKH, segments_BL, *, scoring: Scoring, window: i
     from jax.experimental.pallas.ops.tpu import splash_attention as kernels
 
     num_rows, length, num_kv_heads, group_size, head_size = q_BLKGH.shape
-    mask = kernels.LocalMask((length, length), (window - 1 if window else None, 0), offset=0)
+    backwards = (window - 1 if window else None, 0)
+    shape = (length, length)
+    mask = kernels.LocalMask(shape, backwards, offset=0) if scoring.causal else kernels.FullMask(shape)
     kernel = kernels.make_splash_mha_single_device(
         kernels.MultiHeadMask([mask] * (num_kv_heads * group_size)),
         block_sizes=kernels.BlockSizes(**block_sizes(length)),
@@ -113,7 +117,8 @@ def _attend(q_BLKGH, k_BSKH, v_BSKH, segments_BL, *, scoring: Scoring, window: i
     )
     q_BLQH = q_BLKGH.reshape(num_rows, length, num_kv_heads * group_size, head_size) * scoring.scale
     heads_first = [jnp.swapaxes(x, 1, 2) for x in (q_BLQH, k_BSKH, v_BSKH)]
-    mixed_BQLH = jax.vmap(kernel)(*heads_first, kernels.SegmentIds(segments_BL, segments_BL))
+    segments = None if segments_BL is None else kernels.SegmentIds(segments_BL, segments_BL)
+    mixed_BQLH = jax.vmap(kernel)(*heads_first, segments)
     return jnp.swapaxes(mixed_BQLH, 1, 2).reshape(q_BLKGH.shape)
 
 

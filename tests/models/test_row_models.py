@@ -1,0 +1,213 @@
+"""The contract of every model whose rows are examples: images, spectrograms, sequences, tables.
+
+A case is an entry of MODELS with a small config; each runs through the same tests. Sizes suit every mesh of eight.
+"""
+
+import dataclasses
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from models import MODELS, axes
+from models.placement import ONE_DEVICE
+from train.parallel import cpu, rules
+from train.parallel import mesh as meshes
+from train.parallel.mesh import MeshShape
+from train.parallel.placement import MeshPlacement
+
+VIT = dict(num_layers=3, model_size=32, num_heads=8, mlp_size=64, num_outputs=5)
+IMAGE, SPECTROGRAM, TABLE = (8, 12, 3), (12, 8), (6,)
+CASES = {
+    "vit": (
+        "vit",
+        dict(VIT, input_shape=IMAGE, patch_shape=(4, 4), num_registers=2, dropout=0.2, stochastic_depth=0.4),
+    ),
+    "vit_rope": (
+        "vit",
+        dict(
+            dict(VIT, num_kv_heads=8, num_heads=16, head_size=8, input_shape=IMAGE, patch_shape=(1, 12)),
+            **dict(positions="rope", pool="mean", norm="rms", activation="swiglu", use_bias=False, qk_norm=True),
+        ),
+    ),
+    "spectrogram": (
+        "vit",
+        dict(VIT, input_shape=SPECTROGRAM, patch_shape=(4, 4), patch_stride=(3, 2), positions="sin_cos", dropout=0.1),
+    ),
+    "mlp": (
+        "mlp",
+        dict(input_shape=TABLE, num_outputs=5, hidden_sizes=(16, 16, 8), norm="layer", residual=True, dropout=0.3),
+    ),
+}
+MESHES = [(8, 1, 1), (1, 8, 1), (1, 1, 8), (2, 2, 2)]
+NUM_ROWS = 8
+CHANCE = ("dropout", "stochastic_depth")  # fields that make training differ from evaluation
+
+
+def config_of(case: str, **changes):
+    name, fields = CASES[case]
+    return MODELS[name].Config(**{**fields, **changes})
+
+
+@cache
+def model_of(case: str, **changes) -> nnx.Module:
+    """A model whose every parameter is random, so that none is without effect."""
+    model = MODELS[CASES[case][0]](config_of(case, **changes), rngs=nnx.Rngs(0))
+    leaves, tree = jax.tree.flatten(nnx.state(model, nnx.Param))
+    keys = jax.random.split(jax.random.key(1), len(leaves))
+    noisy = [leaf + 0.2 * jax.random.normal(key, leaf.shape, leaf.dtype) for leaf, key in zip(leaves, keys, strict=True)]
+    nnx.update(model, jax.tree.unflatten(tree, noisy))
+    return model
+
+
+def inputs_of(case: str):
+    config = config_of(case)
+    return np.random.default_rng(0).normal(size=(NUM_ROWS, *config.input_shape)).astype(np.float32)
+
+
+def row_keys(seed: int):
+    return jax.random.split(jax.random.key(seed), NUM_ROWS)
+
+
+def is_random(case: str) -> bool:
+    return any(getattr(config_of(case), field, 0) for field in CHANCE)
+
+
+def sees_other_rows(model: nnx.Module) -> bool:
+    """In training: what batch norm does."""
+    return bool(jax.tree.leaves(nnx.state(model, nnx.BatchStat)))
+
+
+def evaluate(model, inputs):
+    model = nnx.merge(*nnx.split(model))
+    model.eval()
+    return jax.jit(lambda inputs: model(inputs))(jnp.asarray(inputs))
+
+
+def train(model, inputs, keys):
+    graph, state = nnx.split(model)
+    return jax.jit(lambda inputs, keys: nnx.merge(graph, state)(inputs, dropout_keys_B=keys))(jnp.asarray(inputs), keys)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_jit_changes_nothing(case):
+    model, inputs = model_of(case), inputs_of(case)
+    logits = evaluate(model, inputs)
+    assert logits.shape == (NUM_ROWS, config_of(case).num_outputs)
+    assert float(jnp.std(logits, axis=0).min()) > 1e-3, "rows differ"
+    np.testing.assert_allclose(model(jnp.asarray(inputs)), logits, atol=2e-5)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_row_is_told_apart_from_its_neighbours_by_itself_alone(case):
+    """In evaluation; in any number of rows."""
+    model, inputs = model_of(case), inputs_of(case)
+    whole = evaluate(model, inputs)
+    others = np.concatenate([inputs[:2], 1 - inputs[2:5]])
+    np.testing.assert_allclose(evaluate(model, others)[:2], whole[:2], atol=2e-5)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_dtypes_are_apart(case):
+    model = model_of(case, compute_dtype="bfloat16")
+    assert {leaf.dtype for leaf in jax.tree.leaves(nnx.state(model, nnx.Param))} == {jnp.dtype("float32")}
+    logits, exact = evaluate(model, inputs_of(case)), evaluate(model_of(case), inputs_of(case))
+    assert logits.dtype == jnp.float32
+    assert 1e-4 < float(jnp.abs(logits - exact).max()) < 0.15 * float(jnp.abs(exact).max())
+    halves = model_of(case, param_dtype="bfloat16")
+    assert {leaf.dtype for leaf in jax.tree.leaves(nnx.state(halves, nnx.Param))} == {jnp.dtype("bfloat16")}
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if is_random(case)])
+def test_chance_is_the_rows_own(case):
+    """The same keys give the same numbers, others others, fewer rows the same rows, and none the plain model."""
+    model, inputs = model_of(case), inputs_of(case)
+    first = train(model, inputs, row_keys(3))
+    np.testing.assert_array_equal(train(model, inputs, row_keys(3)), first)
+    assert (np.abs(train(model, inputs, row_keys(4)) - first).max(axis=1) > 1e-3).all(), "every row draws"
+    if not sees_other_rows(model):
+        np.testing.assert_allclose(train(model, inputs[4:], row_keys(3)[4:]), first[4:], atol=2e-5)
+    plain = model_of(case, **{field: 0.0 for field in CHANCE if hasattr(config_of(case), field)})
+    np.testing.assert_array_equal(evaluate(model, inputs), evaluate(plain, inputs))
+
+
+def lay(model: nnx.Module, mesh) -> tuple:
+    """(what the model is, its parameters and its statistics, where the rules put them)."""
+    graph, params, rest = nnx.split(model, nnx.Param, ...)
+
+    def place(path, variable):
+        value, names = variable.get_value(), variable.get_metadata()["out_sharding"]
+        return variable.replace(
+            jax.device_put(value, rules.stored_sharding("/".join(map(str, path)), names, value.shape, mesh))
+        )
+
+    return graph, nnx.map_state(place, params), nnx.map_state(place, rest)
+
+
+def value_and_grads(case: str, model, *, placement, mesh=None):
+    """Logits of a training pass, and the gradient of a sum that weighs each of them otherwise."""
+    inputs, keys = jnp.asarray(inputs_of(case)), row_keys(3)
+    weights = np.random.default_rng(1).normal(size=(NUM_ROWS, config_of(case).num_outputs)).astype(np.float32)
+    if mesh is not None:
+        inputs, keys, weights = (
+            jax.device_put(rows, meshes.batch_sharding(mesh)) for rows in (inputs, keys, jnp.asarray(weights))
+        )
+    graph, params, rest = lay(model, mesh) if mesh is not None else nnx.split(model, nnx.Param, ...)
+
+    def weighed(params, rest, inputs, keys, weights):
+        bound = nnx.merge(graph, params, rest)
+        logits = bound(inputs, dropout_keys_B=keys, placement=placement)
+        return jnp.sum(logits * weights), (logits, nnx.state(bound, nnx.BatchStat))
+
+    grads, (logits, stats) = jax.jit(jax.grad(weighed, has_aux=True))(params, rest, inputs, keys, weights)
+    return jax.device_get({name: nnx.to_pure_dict(tree) for name, tree in (("grads", grads), ("stats", stats))}), logits
+
+
+@cache
+def on_one_device(case: str):
+    return value_and_grads(case, model_of(case), placement=ONE_DEVICE)
+
+
+@pytest.mark.parametrize("shape", MESHES, ids=str)
+@pytest.mark.parametrize("case", CASES)
+def test_the_same_on_every_mesh(case, shape):
+    """Forward and back, with all chance on; statistics too."""
+    mesh = meshes.make(jax.devices(), MeshShape(data=shape[0], fsdp=shape[1], tensor=shape[2]))
+    placement = cpu.CpuPlacement() if cpu.suits(mesh) else MeshPlacement()
+    with jax.set_mesh(mesh):
+        found, logits = value_and_grads(case, model_of(case), placement=placement, mesh=mesh)
+    expected, expected_logits = on_one_device(case)
+    np.testing.assert_allclose(logits, expected_logits, atol=2e-5, rtol=1e-5)
+    same = lambda x, y: np.testing.assert_allclose(x, y, atol=1e-5 * max(1, np.abs(y).max()), rtol=1e-4)
+    jax.tree.map(same, found, expected)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_parameter_matters(case):
+    grads = on_one_device(case)[0]["grads"]
+    for path, grad in jax.tree.leaves_with_path(grads):
+        assert np.abs(grad).max() > 1e-6, jax.tree_util.keystr(path)
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("case", CASES)
+def test_every_parameter_lies_by_the_rules(case):
+    abstract = nnx.eval_shape(lambda: MODELS[CASES[case][0]](config_of(case), rngs=nnx.Rngs(0)))
+    found = set()
+    for path, variable in nnx.to_flat_state(nnx.state(abstract)):
+        names, shape = variable.get_metadata()["out_sharding"], variable.get_value().shape
+        assert len(names) == len(shape), path
+        assert set(names) <= set(axes.LEGEND.values()), path
+        found |= {axis for axis in rules.spec(names, rules.STORED) if axis}
+    assert found == {"fsdp", "tensor"}, "large ones are cut both ways"
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("case", CASES)
+def test_a_config_says_what_attention_sees(case):
+    config = config_of(case)
+    fields = {field.name for field in dataclasses.fields(config)}
+    assert (config.attention_shape is None) == ("softmax_dtype" not in fields)
