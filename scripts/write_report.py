@@ -1,8 +1,9 @@
-"""Writes a page about a run: curves, config, data, samples, timings, in one file that needs no network.
+"""Writes a page about a run: curves, what evaluations found, config, data, samples, timings, in one file that needs no
+network.
 
     python scripts/write_report.py --workdir=runs/a
 
-The page is runs/a/report/index.html. A run that goes on may be reported on at any time.
+The page is runs/a/report/index.html; pictures of the same lie beside it as PNGs. A run that goes on may be reported on at any time.
 """
 
 import sys
@@ -19,7 +20,7 @@ def define() -> flags.FlagValues:
 
 def main(argv: Sequence[str]) -> int:
     """Exit codes: 0 done, 2 a mistake of the user's."""
-    from train.reports import page
+    from train.reports import page, pictures
 
     values = define()
     try:
@@ -27,6 +28,7 @@ def main(argv: Sequence[str]) -> int:
         if rest or values.workdir is None:
             raise ValueError(f"expected --workdir=runs/a, got {rest[0] if rest else 'no --workdir'!r}")
         print(page.write(values.workdir))
+        pictures.draw(values.workdir)
     except (ValueError, flags.Error) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

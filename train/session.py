@@ -41,7 +41,7 @@ from train.guard import STOPPED, stop_requests
 from train.inference import Author
 from train.loop import NotFinite
 from train.profile import Profile
-from train.reports import page, plots
+from train.reports import page, pictures, plots
 from train.reports.workdir import read_sessions
 from train.step import Report
 from train.writer import Writer, has_samples
@@ -204,11 +204,13 @@ class Session:
         return 0
 
     def report(self) -> int:
-        """Draws the loss curve, writes the page, and says where everything lies. -> the exit code 0."""
+        """Draws the pictures, writes the page, and says where everything lies. -> the exit code 0."""
         is_here = pathlib.Path(self.workdir, "metrics.jsonl").exists()
         if jax.process_index() == 0 and is_here:
-            self._tell(f"loss curve: {plots.loss_curve(pathlib.Path(self.workdir))}")
-            self._tell(f"report: {page.write(pathlib.Path(self.workdir))}")
+            workdir = pathlib.Path(self.workdir)
+            self._tell(f"loss curve: {plots.loss_curve(workdir)}")
+            pictures.draw(workdir)
+            self._tell(f"report: {page.write(workdir)}")
         elif not is_here and (self.workdir / "metrics.jsonl").exists():
             self._tell(
                 "no report: it is written from files on this machine; copy the workdir, then scripts/write_report.py"

@@ -37,8 +37,8 @@ def axes_of(monkeypatch):
 
     def draw(workdir):
         figures = []
-        save = plots._save
-        monkeypatch.setattr(plots, "_save", lambda figure, path: figures.append(figure) or save(figure, path))
+        save = plots.save
+        monkeypatch.setattr(plots, "save", lambda figure, path: figures.append(figure) or save(figure, path))
         plots.loss_curve(workdir)
         return figures[0].axes[0]
 

@@ -44,14 +44,22 @@ class Panel:
 
 
 def panels(run: Workdir) -> list[Panel]:
-    """A chart for each metric, the same metric of training and of evaluations in one; the losses come first."""
+    """A chart for each metric, the same metric of training and of evaluations in one; the losses come first.
+
+    There is none for what was evaluated once.
+    """
     keys = [key for key in dict.fromkeys(key for row in run.metrics for key in row) if _is_drawn(key)]
     keys.sort(key=lambda key: not key.startswith("train/"))
     sources = dict.fromkeys(["train", *(key.partition("/")[0] for key in keys)])
     colours = {source: index % NUM_COLOURS for index, source in enumerate(sources)}
     metrics = dict.fromkeys(["loss", *NAMED, *(_metric(key) for key in keys)])
     made = [_panel(run, metric, [key for key in keys if _metric(key) == metric], colours) for metric in metrics]
-    return [panel for panel in made if any(_finite(curve.points) for curve in panel.curves)]
+    return [panel for panel in made if any(map(_is_worth_a_chart, panel.curves))]
+
+
+def _is_worth_a_chart(curve: Curve) -> bool:
+    """What was evaluated once stands in the table of final metrics."""
+    return bool(_finite(curve.points)) and (curve.num_measured > 1 or curve.name.startswith("train/"))
 
 
 def _is_drawn(key: str) -> bool:

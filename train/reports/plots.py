@@ -20,6 +20,8 @@ TRAIN_COLOUR = "#0072B2"
 EVAL_COLOURS = ("#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 INK, PALE = "#333333", "#DDDDDD"
 
+RATE = "train/learning_rate"
+
 Points = list[tuple[int, float]]  # (step, value); nan where the run had no number
 
 
@@ -30,10 +32,30 @@ def loss_curve(workdir: str | os.PathLike[str]) -> Path:
       ValueError: there is no loss to draw.
     """
     workdir = Path(workdir).resolve()
-    losses = losses_of(read_metrics(workdir))
+    rows = read_metrics(workdir)
+    losses = losses_of(rows)
     if not losses:
         raise ValueError(f"{workdir / 'metrics.jsonl'}: expected lines with train/loss, found none; train first")
-    return _save(_draw(losses, name=workdir.name), workdir / "report" / "loss.png")
+    unit = "loss (nats per token)" if any("train/tokens_per_s" in row for row in rows) else "loss"
+    return save(_draw(losses, name=workdir.name, unit=unit), workdir / "report" / "loss.png")
+
+
+def learning_rate_curve(workdir: str | os.PathLike[str]) -> Path | None:
+    """Draws the learning rate in `metrics.jsonl` to `report/learning_rate.png`; None where there is none."""
+    from matplotlib.figure import Figure
+
+    workdir = Path(workdir).resolve()
+    points = [(int(row["step"]), row[RATE]) for row in read_metrics(workdir) if RATE in row]
+    if not points:
+        return None
+    figure = Figure(figsize=(8, 4), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    steps, values = zip(*points, strict=True)
+    axes.plot(steps, values, color=TRAIN_COLOUR, linewidth=1.8, marker="o" if len(steps) == 1 else "")
+    axes.set_ylim(bottom=0)
+    _scale(axes, list(steps))
+    dress(axes, workdir.name, across="steps", up="learning rate")
+    return save(figure, workdir / "report" / "learning_rate.png")
 
 
 def losses_of(rows: Sequence[Row]) -> dict[str, Points]:
@@ -60,7 +82,7 @@ def smooth(values: Sequence[float]) -> list[float]:
     ]
 
 
-def _draw(losses: dict[str, Points], *, name: str) -> "Figure":
+def _draw(losses: dict[str, Points], *, name: str, unit: str) -> "Figure":
     from matplotlib.figure import Figure  # drawn through its objects: no display, no state of the process
 
     figure = Figure(figsize=(8, 5), dpi=150, layout="constrained")
@@ -73,7 +95,8 @@ def _draw(losses: dict[str, Points], *, name: str) -> "Figure":
         else:
             finals[key] = _draw_evaluation(axes, key, points, colour=next(colours))
     _scale(axes, [step for points in losses.values() for step, _ in points])
-    _dress(axes, name, ",  ".join(f"{key} {value:.4g}" for key, value in finals.items()))
+    dress(axes, name, across="steps", up=unit)
+    _tell(axes, ",  ".join(f"{key} {value:.4g}" for key, value in finals.items()))
     return figure
 
 
@@ -106,22 +129,29 @@ def _scale(axes: "Axes", steps: list[int]) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
 
 
-def _dress(axes: "Axes", name: str, finals: str) -> None:
+def _tell(axes: "Axes", finals: str) -> None:
+    """The last values, above the picture."""
     finals = fill(finals, width=100)
-    axes.set_title(name, loc="left", color=INK, fontsize=14, fontweight="bold", pad=14 + 13 * len(finals.split("\n")))
     axes.annotate(finals, (0, 1), (0, 10), xycoords="axes fraction", textcoords="offset points", color=INK)
-    axes.set_xlabel("steps", color=INK)
-    axes.set_ylabel("loss (nats per token)", color=INK)
+    above = 14 + 13 * len(finals.split("\n"))
+    axes.set_title(axes.get_title(loc="left"), loc="left", pad=above, color=INK, fontsize=14, fontweight="bold")
+    axes.legend(frameon=False, labelcolor=INK)
+
+
+def dress(axes: "Axes", title: str, *, across: str, up: str) -> None:
+    """What all pictures have in common."""
+    axes.set_title(title, loc="left", color=INK, fontsize=14, fontweight="bold")
+    axes.set_xlabel(across, color=INK)
+    axes.set_ylabel(up, color=INK)
     axes.grid(axis="y", color=PALE, linewidth=0.7)
     axes.spines[["left", "top", "right"]].set_visible(False)
     axes.spines["bottom"].set_color(PALE)
     axes.tick_params(which="both", color=PALE, labelcolor=INK)
     axes.tick_params(axis="y", length=0)
     axes.margins(x=0.02)
-    axes.legend(frameon=False, labelcolor=INK)
 
 
-def _save(figure: "Figure", path: Path) -> Path:
+def save(figure: "Figure", path: Path) -> Path:
     """Writes a PNG so that nobody ever sees half of one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
