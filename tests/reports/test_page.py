@@ -64,7 +64,7 @@ def whole(tmp_path_factory):
 @pytest.mark.fast
 def test_every_section_of_a_whole_run(whole):
     _, shown = whole
-    names = ["curves", "samples", "data", "time", "operations", "sessions", "events", "config"]
+    names = ["curves", "evaluations", "samples", "data", "time", "operations", "sessions", "events", "config"]
     assert [found["id"] for found in shown.all("section")] == names
     assert [found["href"] for found in shown.all("a")][: len(names)] == [f"#{name}" for name in names]
     for told in ("finished", "all 2,000 steps", "transformer, lm, adamw, 1.05M parameters", "8 devices"):
@@ -334,7 +334,7 @@ def test_a_drawn_line_goes_through_its_points():
     points = [(10, 3.0), (20, math.nan), (30, 1.0), (40, 2.0)]
     curve = Curve(name="train/loss", points=points, num_measured=4, colour=0)
     drawn = str(chart.draw(Panel(title="Loss", curves=[curve])))
-    [path] = re.findall(r'<path d="([^"]*)" class="line series-0">', drawn)
+    [path] = re.findall(r'<path d="([^"]*)" class="line series-0" data-curve="0">', drawn)
     found = [(pen, float(x), float(y)) for pen, x, y in re.findall(r"([ML])([\d.]+) ([\d.]+)", path)]
     assert [pen for pen, _, _ in found] == ["M", "M", "L"], "a gap begins a new stroke"
     low, high = 1 - 0.06 * 2, 3 + 0.06 * 2

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 
+import made_findings
 import made_workdirs
 import numpy as np
 import pytest
@@ -18,8 +19,8 @@ from train.reports import page
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 WIDTHS = {"desktop": 1280, "phone": 390}
 SCHEMES = {"dark": 0, "light": 1}  # of Blink's setting preferredColorScheme
-HEIGHT = 9500
-SECTIONS = ["curves", "samples", "data", "time", "operations", "sessions", "events", "config"]
+HEIGHT = 15000
+SECTIONS = ["curves", "evaluations", "samples", "data", "time", "operations", "sessions", "events", "config"]
 
 # Before all else on the page: what goes wrong is kept. At its end: what lies where.
 HOOK = """<script>
@@ -41,12 +42,12 @@ const seen = {
   isDark: matchMedia("(prefers-color-scheme: dark)").matches,
   sections: Object.fromEntries([...document.querySelectorAll("section")].map((each) => [each.id, box(each)])),
   blocks: boxes("header > *, section, footer"),
-  figures: boxes("figure"),
+  figures: boxes("figure"), cards: boxes(".mistakes li"),
   tiles: boxes(".tile"),
-  labels: [...document.querySelectorAll("figure")].map((each) => ["x", "y"].map((side) => boxes(`span.${side}`, each))),
-  plots: boxes(".plot"),
-  inside: boxes("h1, h2, h3, p, li, summary, .tile, .legend li, .plot span, pre, .scroll, .bar"),
-  colours: [...document.querySelectorAll("figure")].map((each) =>
+  labels: [...document.querySelectorAll(".chart")].map((each) => ["x", "y"].map((side) => boxes(`span.${side}`, each))),
+  plots: boxes(".charts .plot"),
+  inside: boxes("h1, h2, h3, p, li, summary, .tile, .plot span, pre, .scroll, .bar, .matrix, .mistakes img"),
+  colours: [...document.querySelectorAll(".charts .chart")].map((each) =>
     [...each.querySelectorAll("path.line:not(.faint)")].map((line) => getComputedStyle(line).stroke)),
 };
 if (plot.tabIndex === 0) {
@@ -80,14 +81,15 @@ def look(tmp_path_factory):
     """`look(device, scheme)` -> (what the page says of itself in a browser, its picture)."""
     chromium = browser()
     home = tmp_path_factory.mktemp("browser")
-    written = page.write(made_workdirs.write(home / "lm_tiny")).read_text()
+    workdir = made_workdirs.write(home / "lm_tiny")
+    made_findings.write(workdir, test=made_findings.classified(), val=made_findings.predicted())
+    written = page.write(workdir).read_text()
     with_probe = written.replace("<head>", f"<head>{HOOK}", 1).replace("</body>", f"{PROBE}</body>", 1)
     opened = home / "lm_tiny" / "report" / "probed.html"
     opened.write_text(with_probe)
     still = home / "lm_tiny" / "report" / "still.html"
-    ours = (page.HERE / "page.js").read_text()
-    assert ours in with_probe
-    still.write_text(with_probe.replace(ours, ""))
+    assert page.SCRIPT in with_probe
+    still.write_text(with_probe.replace(page.SCRIPT, ""))
 
     @functools.cache
     def take(device: str, scheme: str, has_script: bool = True):
@@ -154,7 +156,7 @@ def overlaps(one: dict, other: dict) -> bool:
 @every_look
 def test_nothing_lies_on_top_of_anything_else(look, device, scheme):
     seen, _ = look(device, scheme)
-    alone = [seen["blocks"], seen["figures"], seen["tiles"], *(x + y for x, y in seen["labels"])]
+    alone = [seen["blocks"], seen["figures"], seen["cards"], seen["tiles"], *(x + y for x, y in seen["labels"])]
     for group in alone:
         assert len(group) > 3
         for index, one in enumerate(group):

@@ -4,13 +4,13 @@ It is whole without JavaScript; `page.js` adds the values under the pointer, fro
 """
 
 import dataclasses
-import json
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from train.reports import numbers
-from train.reports.curves import Curve, Panel
-from train.reports.markup import Markup, element, join
+from train.reports.curves import INK, Curve, Panel
+from train.reports.markup import Markup, element, embedded, join
 
 SIZE = 1000  # the side of the square that stretches over the plot
 LOG_SPAN = 100  # an axis whose values span so much, and are positive, is logarithmic
@@ -66,28 +66,82 @@ def _log_ticks(low: float, high: float, most: int) -> list[float]:
 
 def draw(panel: Panel) -> Markup:
     """The figure of a panel that has a number."""
-    steps = [step for curve in panel.curves for step, _ in curve.points]
-    values = [value for curve in panel.curves for _, value in curve.points if math.isfinite(value)]
-    x, y = axis(steps), axis(values, margin=0.06, from_zero=panel.from_zero)
+    x, y = _axes(panel)
     named = [curve for curve in panel.curves if not curve.faint]
-    lines = [_line(curve, x, y) for curve in panel.curves]
+    lines = [_line(curve, number, x, y) for number, curve in sorted(_numbered(panel), key=_is_summary)]
     plot = element(
-        "svg", *_grid(x, y), *lines, viewBox=f"0 0 {SIZE} {SIZE}", preserveAspectRatio="none", aria_hidden="true"
+        "svg",
+        *_grid(x, y),
+        _reference(panel, x, y),
+        *lines,
+        viewBox=f"0 0 {SIZE} {SIZE}",
+        preserveAspectRatio="none",
+        aria_hidden="true",
     )
+    labels = _labels(panel, x, y)
+    told = _in_words(panel, named)
     return element(
         "figure",
         element("figcaption", element("h3", panel.title), element("span", _scales(panel, x, y), class_="unit")),
         _legend(panel, named),
-        element("div", plot, *_labels(panel, x, y), class_="plot", role="img", aria_label=_in_words(panel, named)),
+        element("div", plot, *labels, class_="plot square" if panel.is_square else "plot", role="img", aria_label=told),
+        _bars(panel, x),
         _note(panel),
         _embedded(panel, x, named),
         class_="chart",
     )
 
 
+def _bars(panel: Panel, x: Axis) -> Markup | None:
+    """How many rows stand where, in a strip under the plot."""
+    if not panel.bars:
+        return None
+    most = max(count for _, _, count in panel.bars) or 1
+    drawn = [
+        element(
+            "rect",
+            element("title", f"{panel.across} {low:.3g} to {high:.3g}: {count:,} rows"),
+            x=f"{x(low) * SIZE + 4:.1f}",
+            width=f"{(x(high) - x(low)) * SIZE - 8:.1f}",
+            y=f"{_down(count / most):.1f}",
+            height=f"{count / most * SIZE:.1f}",
+        )
+        for low, high, count in panel.bars
+    ]
+    base = element("path", d=f"M0 {SIZE}H{SIZE}", class_="base")
+    strip = element("svg", *drawn, base, viewBox=f"0 0 {SIZE} {SIZE}", preserveAspectRatio="none", aria_hidden="true")
+    counts = "; ".join(f"{low:.3g} to {high:.3g}: {count:,}" for low, high, count in panel.bars)
+    words = element("span", numbers.count(most), class_="y", style="top:0"), element("span", "rows", class_="across")
+    return element("div", strip, *words, class_="strip", role="img", aria_label=f"Rows by {panel.across}: {counts}")
+
+
+def _axes(panel: Panel) -> tuple[Axis, Axis]:
+    values = [value for curve in panel.curves for _, value in curve.points if math.isfinite(value)]
+    x = axis(panel.range_x or [at for curve in panel.curves for at, _ in curve.points])
+    return x, axis(panel.range_y) if panel.range_y else axis(values, margin=0.06, from_zero=panel.from_zero)
+
+
+def _numbered(panel: Panel) -> list[tuple[int | None, Curve]]:
+    """Curves with their places in the legend."""
+    places = iter(range(len(panel.curves)))
+    return [(None if curve.faint else next(places), curve) for curve in panel.curves]
+
+
+def _is_summary(numbered: tuple[int | None, Curve]) -> bool:
+    """Such a line is drawn last, over the others."""
+    return numbered[1].colour == INK
+
+
+def _reference(panel: Panel, x: Axis, y: Axis) -> Markup | None:
+    path = "L".join(f"{x(at) * SIZE:.1f} {_down(y(value)):.1f}" for at, value in panel.reference)
+    return element("path", d=f"M{path}", class_="reference") if path else None
+
+
 def _scales(panel: Panel, x: Axis, y: Axis) -> str:
     """The unit, and which axes are logarithmic."""
-    logs = [name for name, each in (("steps", x), ("values", y)) if each.is_log]
+    logs = [
+        name for name, each in (("steps" if panel.across == "step" else panel.across, x), ("values", y)) if each.is_log
+    ]
     return ", ".join(filter(None, [panel.unit, f"{' and '.join(logs)} on a log scale" if logs else ""]))
 
 
@@ -100,7 +154,7 @@ def _down(fraction: float) -> float:
     return SIZE * (1 - fraction)
 
 
-def _line(curve: Curve, x: Axis, y: Axis) -> Markup:
+def _line(curve: Curve, number: int | None, x: Axis, y: Axis) -> Markup:
     """A path with a gap at each nan; dots are strokes without length, which round caps make round."""
     path, dots, pen = [], [], "M"
     for step, value in curve.points:
@@ -111,9 +165,14 @@ def _line(curve: Curve, x: Axis, y: Axis) -> Markup:
         path.append(f"{pen}{at}")
         dots.append(f"M{at}h0")
         pen = "L"
-    classes = f"series-{curve.colour}{' faint' if curve.faint else ''}"
-    line = element("path", d="".join(path), class_=f"line {classes}")
-    return join(line, element("path", d="".join(dots), class_=f"dots {classes}") if curve.marked else None)
+    which: dict[str, Any] = {"data_curve": number, "hidden": not curve.is_shown}
+    line = element("path", d="".join(path), class_=f"line {_style(curve)}{' faint' if curve.faint else ''}", **which)
+    spots = element("path", d="".join(dots), class_=f"dots series-{curve.colour}", **which)
+    return join(line if curve.joined else None, spots if curve.marked else None)
+
+
+def _style(curve: Curve) -> str:
+    return f"series-{curve.colour} dash-{curve.dash}" if curve.dash else f"series-{curve.colour}"
 
 
 def _labels(panel: Panel, x: Axis, y: Axis) -> list[Markup]:
@@ -121,15 +180,19 @@ def _labels(panel: Panel, x: Axis, y: Axis) -> list[Markup]:
         element("span", panel.show(tick), class_="y", style=f"top:{100 - 100 * y(tick):.2f}%") for tick in y.ticks(6)
     ]
     columns = [element("span", numbers.count(t), class_="x", style=f"left:{100 * x(t):.2f}%") for t in x.ticks(6)]
-    return [*rows, *columns]
+    across = None if panel.across == "step" else element("span", panel.across, class_="across")
+    return [*rows, *columns, *([across] if across else [])]
 
 
 def _legend(panel: Panel, curves: list[Curve]) -> Markup:
-    """Each curve's colour and name, and its last value."""
+    """Each curve's colour and name, and its last value or what is told of it."""
     entries = []
-    for curve in curves:
-        value = element("b", _shown(panel, curve.points[-1][1]))
-        entries.append(element("li", element("i", class_=f"swatch series-{curve.colour}"), curve.name, " ", value))
+    for number, curve in enumerate(curves):
+        value = element("b", curve.told or _shown(panel, curve.points[-1][1]))
+        words = join(element("i", class_=f"swatch {_style(curve)}"), curve.name, " ", value)
+        pressed = "true" if curve.is_shown else "false"
+        toggle = element("button", words, type="button", aria_pressed=pressed, data_curve=number)
+        entries.append(element("li", toggle if panel.has_toggles else words))
     return element("ul", *entries, class_="legend")
 
 
@@ -138,15 +201,21 @@ def _in_words(panel: Panel, curves: list[Curve]) -> str:
 
 
 def _told(panel: Panel, curve: Curve) -> str:
+    if curve.told:
+        return f"{curve.name}: {curve.told}"
     finite = [point for point in curve.points if math.isfinite(point[1])]
     if not finite:
         return f"{curve.name}: no finite number"
     (first, start), (last, end) = finite[0], finite[-1]
     low, high = min(value for _, value in finite), max(value for _, value in finite)
     return (
-        f"{curve.name}: {panel.show(start)} at step {first:,}, {panel.show(end)} at step {last:,}, "
+        f"{curve.name}: {panel.show(start)} at {_place(panel, first)}, {panel.show(end)} at {_place(panel, last)}, "
         f"between {panel.show(low)} and {panel.show(high)}"
     )
+
+
+def _place(panel: Panel, at: float) -> str:
+    return f"{panel.across} {at:,}" if panel.across == "step" else f"{panel.across} {at:.4g}"
 
 
 def _note(panel: Panel) -> Markup | None:
@@ -160,14 +229,12 @@ def _note(panel: Panel) -> Markup | None:
 
 
 def _embedded(panel: Panel, x: Axis, curves: list[Curve]) -> Markup:
-    """The numbers for page.js. "<" is written so that no text can end the element."""
+    """The numbers for page.js."""
     told = [
-        {"name": curve.name, "colour": curve.colour, "points": [(step, _shown(panel, v)) for step, v in curve.points]}
+        {"name": curve.name, "style": _style(curve), "points": [(at, _shown(panel, v)) for at, v in curve.points]}
         for curve in curves
     ]
-    content = {"log": x.is_log, "low": x.low, "high": x.high, "curves": told}
-    text = json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
-    return element("script", Markup(text), type="application/json")
+    return embedded({"log": x.is_log, "low": x.low, "high": x.high, "across": panel.across, "curves": told})
 
 
 def _shown(panel: Panel, value: float) -> str:

@@ -5,11 +5,15 @@ import math
 from collections.abc import Callable, Sequence
 
 from train.reports import numbers
-from train.reports.plots import Points, smooth
+from train.reports.plots import smooth
 from train.reports.workdir import Workdir
 
 NUM_COLOURS = 7  # page.css names them series-0 and so on
+NUM_DASHES = 4  # page.css names them dash-0 and so on
+INK = NUM_COLOURS  # the colour of words, for a line that sums up the others
 MAX_BUCKETS = 500  # a curve of more than twice as many points is drawn by the extremes of so many buckets
+Points = Sequence[tuple[float, float]]  # (step, value), or whatever the axes are
+
 # Of training's metrics: what is no curve of its own.
 NO_CURVE = (
     "train/step_time_s",
@@ -25,11 +29,15 @@ class Curve:
     """One series of a chart."""
 
     name: str
-    points: Points  # ascending steps; nan where the run had no number
+    points: Points  # ascending steps, or whatever the panel has across; nan where the run had no number
     num_measured: int  # points, before they were thinned
-    colour: int  # a number below NUM_COLOURS, the same for all that one evaluator measured
+    colour: int  # a number below NUM_COLOURS, the same for all that one evaluator measured; INK for a summary
     marked: bool = False  # each point is a measurement worth a dot, such as an evaluation
+    joined: bool = True  # by a line
     faint: bool = False  # stands behind the others, and is not in the legend
+    dash: int = 0  # a number below NUM_DASHES: how the line is broken, so that no line is known by its colour alone
+    told: str = ""  # what the legend says of it; its last value where this is empty
+    is_shown: bool = True  # until somebody chooses otherwise in the legend
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,6 +49,13 @@ class Panel:
     curves: Sequence[Curve]
     show: Callable[[float], str] = numbers.number  # a value of it in words
     from_zero: bool = False  # the axis of values begins there
+    across: str = "step"  # what the other axis counts
+    range_x: tuple[float, float] | None = None  # of an axis whose ends do not follow from the points
+    range_y: tuple[float, float] | None = None
+    reference: Points = ()  # a line to compare with, such as the diagonal of a guess
+    bars: Sequence[tuple[float, float, int]] = ()  # (from, to, count) of rows, drawn under the curves
+    is_square: bool = False
+    has_toggles: bool = False  # the legend's entries show and hide their lines
 
 
 def panels(run: Workdir) -> list[Panel]:
@@ -100,7 +115,7 @@ def thinned(points: Points, *, max_buckets: int = MAX_BUCKETS) -> Points:
     """
     if len(points) <= 2 * max_buckets:
         return points
-    kept: Points = []
+    kept: list[tuple[float, float]] = []
     for index in range(max_buckets):
         start, end = (len(points) * i // max_buckets for i in (index, index + 1))
         bucket = points[start:end]
@@ -110,11 +125,11 @@ def thinned(points: Points, *, max_buckets: int = MAX_BUCKETS) -> Points:
     return kept
 
 
-def _finite(points: Points) -> Points:
+def _finite(points: Points) -> list[tuple[float, float]]:
     return [point for point in points if math.isfinite(point[1])]
 
 
-def _value(point: tuple[int, float]) -> float:
+def _value(point: tuple[float, float]) -> float:
     return point[1]
 
 

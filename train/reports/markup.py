@@ -1,6 +1,7 @@
 """HTML and SVG built from Python values: whatever is not markup already is escaped."""
 
 import html
+import json
 from typing import Any
 
 
@@ -34,6 +35,12 @@ def join(*content: Content) -> Markup:
     return Markup("".join(map(escape, content)))
 
 
+def embedded(content: Any) -> Markup:
+    """JSON for a script of the page. "<" is written so that no text can end the element."""
+    text = json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
+    return element("script", Markup(text), type="application/json")
+
+
 def _attribute(name: str, value: Any) -> str:
     if value is None or value is False:
         return ""
@@ -41,4 +48,4 @@ def _attribute(name: str, value: Any) -> str:
     return f" {name}" if value is True else f' {name}="{html.escape(str(value))}"'
 
 
-VOID = ("br", "meta", "link", "wbr")
+VOID = ("br", "img", "meta", "link", "wbr")

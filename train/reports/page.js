@@ -1,22 +1,25 @@
-// Under the pointer: the step, and each curve's value there. The page is whole without this.
+// Under the pointer: the step, and each shown curve's value there; the legend's toggles. The page is whole without this.
 "use strict";
+
+function make(tag, name, text = "") {
+  const made = document.createElement(tag);
+  made.className = name;
+  made.textContent = text;
+  return made;
+}
+
 for (const figure of document.querySelectorAll("figure.chart")) {
   const plot = figure.querySelector(".plot");
   const data = JSON.parse(figure.querySelector("script").textContent);
   const scale = data.log ? Math.log10 : (step) => step;
   const [low, high] = [scale(data.low), scale(data.high)];
   const place = (step) => (scale(step) - low) / (high - low);
+  const told = (at) => `${data.across} ${at.toLocaleString("en", { maximumSignificantDigits: data.across === "step" ? 21 : 3 })}`;
+  const isShown = (index) => figure.querySelector(`.legend [data-curve="${index}"]`)?.ariaPressed !== "false";
   const steps = [...new Set(data.curves.flatMap((curve) => curve.points.map((point) => point[0])))].sort((a, b) => a - b);
   const cross = make("div", "cross");
   const tip = make("div", "tip");
   let shown = steps.length - 1;
-
-  function make(tag, name, text = "") {
-    const made = document.createElement(tag);
-    made.className = name;
-    made.textContent = text;
-    return made;
-  }
 
   function nearest(points, at, of) {
     let [first, last] = [0, points.length - 1];
@@ -31,14 +34,14 @@ for (const figure of document.querySelectorAll("figure.chart")) {
   function show(index) {
     shown = Math.max(0, Math.min(steps.length - 1, index));
     const at = place(steps[shown]);
-    const rows = data.curves.map((curve) => {
+    const rows = data.curves.filter((_, index) => isShown(index)).map((curve) => {
       const [step, value] = curve.points[nearest(curve.points, at, (point) => point[0])];
       const row = make("p", "");
-      row.append(make("i", `swatch series-${curve.colour}`));
-      row.append(step === steps[shown] ? curve.name : `${curve.name} (step ${step.toLocaleString("en")})`, make("b", "", value));
+      row.append(make("i", `swatch ${curve.style}`));
+      row.append(step === steps[shown] ? curve.name : `${curve.name} (${told(step)})`, make("b", "", value));
       return row;
     });
-    tip.replaceChildren(make("p", "soft", `step ${steps[shown].toLocaleString("en")}`), ...rows);
+    tip.replaceChildren(make("p", "soft", told(steps[shown])), ...rows);
     plot.append(cross, tip);
     cross.style.left = `${100 * at}%`;
     const room = plot.clientWidth - tip.offsetWidth;
@@ -48,6 +51,14 @@ for (const figure of document.querySelectorAll("figure.chart")) {
   function hide() {
     cross.remove();
     tip.remove();
+  }
+
+  for (const button of figure.querySelectorAll(".legend button")) {
+    button.addEventListener("click", () => {
+      const isOn = button.ariaPressed === "false";
+      button.ariaPressed = String(isOn);
+      for (const path of plot.querySelectorAll(`path[data-curve="${button.dataset.curve}"]`)) path.toggleAttribute("hidden", !isOn);
+    });
   }
 
   plot.tabIndex = 0;

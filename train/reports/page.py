@@ -6,12 +6,13 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from train.reports import numbers, sections
+from train.reports import evaluations, numbers, sections
 from train.reports.markup import Markup, element, join
 from train.reports.plots import smooth
 from train.reports.record import Record, State, read, section, state
 
 HERE = Path(__file__).parent
+SCRIPT = "\n".join((HERE / name).read_text() for name in ("page.js", "matrix.js"))
 
 
 def write(workdir: str | os.PathLike[str]) -> Path:
@@ -36,7 +37,7 @@ def render(record: Record, *, now: datetime.datetime) -> str:
     body = [
         element("header", *_top(record, how), _contents(shown), class_="top"),
         element("main", *(_section(*each) for each in shown), _footer(record, now)),
-        element("script", Markup((HERE / "page.js").read_text())),
+        element("script", Markup(SCRIPT)),
     ]
     head = [
         element("meta", charset="utf-8"),
@@ -146,6 +147,7 @@ def _footer(record: Record, now: datetime.datetime) -> Markup:
 
 SECTIONS: tuple[tuple[str, str, Callable[[Record], Markup | None]], ...] = (
     ("curves", "Curves", sections.charts),
+    ("evaluations", "Evaluations", evaluations.section),
     ("samples", "Samples", sections.samples),
     ("data", "Data", sections.data),
     ("time", "Time", sections.timings),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import functools
 import json
 import math
 import re
@@ -11,7 +12,8 @@ from typing import Any, TypeVar
 
 from etils import epath
 
-from train.reports import workdir
+from train.reports import findings, workdir
+from train.reports.findings import Finding
 from train.reports.workdir import Workdir
 
 T = TypeVar("T")
@@ -38,6 +40,7 @@ class Record:
     run: Workdir
     samples: list[dict[str, Any]]
     log: list[Entry]
+    findings: list[Finding]  # of the last step's evaluations, by evaluator
     operations: Mapping[str, Any]  # profile/ops.json; {} without a profile
     checkpoints: list[int]  # ascending steps
     damaged: list[str]  # what stands in damaged_checkpoints/
@@ -96,6 +99,7 @@ def read(path: str) -> Record:
         run=run,
         samples=read_one("samples.jsonl", lambda: _objects(folder / "samples.jsonl"), []),
         log=read_one("run.log", lambda: _entries((folder / "run.log").read_text(errors="replace")), []),
+        findings=_findings(folder, read_one),
         operations=_operations(folder, read_one),
         checkpoints=sorted(int(name) for name in _names(folder / "checkpoints") if name.isdigit()),
         damaged=sorted(_names(folder / "damaged_checkpoints")),
@@ -109,6 +113,14 @@ def _operations(folder: Path, read_one: Callable[..., Any]) -> Mapping[str, Any]
     """A run has a profile if it was asked for one, so that none is nothing to report."""
     name = "profile/ops.json"
     return read_one(name, lambda: dict(json.loads((folder / name).read_text())), {}) if (folder / name).exists() else {}
+
+
+def _findings(folder: Path, read_one: Callable[..., Any]) -> list[Finding]:
+    found = [
+        read_one(f"evaluations/{file.name}", functools.partial(findings.read, file), None)
+        for file in findings.files(folder)
+    ]
+    return [finding for finding in found if finding]
 
 
 def _objects(path: Path) -> list[dict[str, Any]]:
