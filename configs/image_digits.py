@@ -1,4 +1,4 @@
-"""Handwritten digits that scikit-learn brings, 1,797 pictures of 8 x 8: nothing to download. What `make run-image` runs.
+"""Handwritten digits that scikit-learn brings, 1,797 pictures of 8 x 8: no download. `make run-image`.
 
 python -m train --config=configs/image_digits.py --workdir=runs/image_digits
 """

@@ -12,7 +12,6 @@ LEGEND = {
     "L": "length",  # positions of a row; of the queries in attention
     "S": "source",  # positions of the keys and values in attention
     "V": "vocab",  # token ids
-    "C": "channels",  # that a kernel reads; of logits, the classes: small, and whole
     "X": "input",  # what an example brings: the values of a patch, the columns of a table
     "D": "embed",  # width of the residual stream, model_size
     "N": "norm",  # the same width in vectors that stay whole: norms and biases

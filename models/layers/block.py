@@ -1,6 +1,5 @@
 """The Transformer's layer, and the stack of them that decoders and vision Transformers run."""
 
-
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Key

@@ -58,7 +58,9 @@ def model_of(case: str, **changes) -> nnx.Module:
     model = MODELS[CASES[case][0]](config_of(case, **changes), rngs=nnx.Rngs(0))
     leaves, tree = jax.tree.flatten(nnx.state(model, nnx.Param))
     keys = jax.random.split(jax.random.key(1), len(leaves))
-    noisy = [leaf + 0.2 * jax.random.normal(key, leaf.shape, leaf.dtype) for leaf, key in zip(leaves, keys, strict=True)]
+    noisy = [
+        leaf + 0.2 * jax.random.normal(key, leaf.shape, leaf.dtype) for leaf, key in zip(leaves, keys, strict=True)
+    ]
     nnx.update(model, jax.tree.unflatten(tree, noisy))
     return model
 

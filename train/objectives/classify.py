@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
+from clu.metrics import Metric
 from jaxtyping import Array, Key
 
 from train import losses, metrics
@@ -38,10 +39,8 @@ class Classify:
         """One for each class."""
         return data.num_classes
 
-    def metrics(self, sums: Sums, context: Context) -> dict[str, metrics.Mean]:
-        """The mergeable metrics of sums that were fetched."""
-        count = sums.counts["nll"]
-        return {
-            "loss": metrics.Mean.of(sums.totals["nll"], count),
-            "accuracy": metrics.Mean.of(sums.totals["correct"], count),
-        }
+    def metrics(self, sums: Sums, context: Context) -> dict[str, Metric]:
+        """The mergeable metrics of rows that were fetched; `loss` is the log loss, without smoothing."""
+        rows = sums.rows
+        found = metrics.classification(rows["scores"], rows["labels"], rows["weights"])
+        return {"loss": found.pop("log_loss"), **found}

@@ -17,7 +17,7 @@ class Sums(NamedTuple):
 
     totals: dict[str, Float[Array, ""]]
     counts: dict[str, Float[Array, ""]]
-    rows: dict[str, Array] = {}  # noqa: RUF012
+    rows: dict[str, Any] = {}  # noqa: RUF012
 
 
 @dataclasses.dataclass(frozen=True)
