@@ -71,7 +71,7 @@ class Engine:
             self.run.train.accumulation,
             self.run.ema,
             self.run.mixing,
-            self.run.objective.num_outputs(self.run.data),
+            self.run.data.num_classes if self.run.mixing else 0,
         )
         shardings = jax.tree.map(lambda leaf: leaf.sharding, self.abstract_state)
         options = self.compiler_options

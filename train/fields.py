@@ -12,7 +12,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 ARTICLES = {int: "an int", float: "a number", str: "a string", bool: "True or False"}
 
 
-def at_least(least: int, values: Mapping[str, int]) -> None:
+def at_least(least: int, values: Mapping[str, float]) -> None:
     """Raises a ValueError for a field, named as in the config, whose value is below `least`."""
     for field, value in values.items():
         if value < least:

@@ -6,7 +6,6 @@ from contextlib import nullcontext
 from typing import Any
 
 import jax
-import numpy as np
 
 from train.checkpoint import Checkpoints
 from train.clock import Clock
@@ -104,7 +103,7 @@ class Loop:
             amount = self.plan.step_amount * (step - self._told_step)
             self._told_step = step
             totals, counts, _ = report.sums
-            means = {f"train/{name}": total / np.maximum(counts[name], 1) for name, total in totals.items()}
+            means = {f"train/{name}": total / (counts[name] or 1) for name, total in totals.items()}
             told = {"train/grad_norm": report.grad_norm, "train/learning_rate": report.learning_rate}
             told |= {"train/skipped_steps": report.num_skipped}
             timings = self.clock.report(step, amount=amount)

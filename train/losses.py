@@ -71,6 +71,17 @@ def cross_entropy(
     return CrossEntropy(loss, nll, _first_greatest(logits, classes) == targets)
 
 
+def target_weights(
+    targets: Int[Array, "*shape"] | Float[Array, "*shape V"], class_weights: Sequence[float]
+) -> Float[Array, "*shape"]:
+    """What each target counts where classes have weights: their mean loss is divided by the sum of these, as in
+    torch.nn.CrossEntropyLoss. (Of distributions PyTorch counts the rows instead.)"""
+    if jnp.issubdtype(targets.dtype, jnp.integer):
+        is_target = targets[..., None] == _over(jnp.arange(len(class_weights)), targets.ndim + 1)
+        targets = is_target.astype(jnp.float32)
+    return jnp.sum(targets * _over(class_weights, targets.ndim), axis=-1)
+
+
 def _first_greatest(values: Float[Array, "*shape V"], classes: Int[Array, "*shape V"]) -> Int[Array, "*shape"]:
     is_greatest = values == jnp.max(values, axis=-1, keepdims=True)
     return jnp.min(jnp.where(is_greatest, classes, values.shape[-1]), axis=-1)
@@ -84,13 +95,13 @@ def _class_costs(
     if focal_gamma:
         costs = costs * jnp.power(-jnp.expm1(jnp.minimum(log_p, -TINY)), focal_gamma)
     if class_weights:
-        costs = costs * _over(class_weights, costs)
+        costs = costs * _over(class_weights, costs.ndim)
     return costs
 
 
-def _over(values: Sequence[float], x: Float[Array, "*shape C"]) -> Float[Array, "*ones C"]:
-    """Numbers of the last axis as they broadcast against `x`."""
-    return jnp.expand_dims(jnp.asarray(values, jnp.float32), range(x.ndim - 1))
+def _over(values: Sequence[float] | Array, ndim: int) -> Float[Array, "*ones C"]:
+    """Numbers of the last axis as they broadcast against an array of so many dims."""
+    return jnp.expand_dims(jnp.asarray(values, jnp.float32), range(ndim - 1))
 
 
 def sigmoid_cross_entropy(
@@ -119,7 +130,7 @@ def sigmoid_cross_entropy(
         yes_cost = -log_yes * jnp.exp(focal_gamma * log_no)
         no_cost = -log_no * jnp.exp(focal_gamma * log_yes)
         if positive_weights:
-            yes_cost = yes_cost * _over(positive_weights, yes_cost)
+            yes_cost = yes_cost * _over(positive_weights, yes_cost.ndim)
         loss = yes * yes_cost + (1 - yes) * no_cost
     return SigmoidCrossEntropy(*(jnp.mean(values, axis=-1, dtype=jnp.float32) for values in (loss, nll, is_correct)))
 

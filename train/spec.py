@@ -60,6 +60,11 @@ class Run:
                 f"train.accumulation: expected 1, since the objective compares all rows of a batch, got "
                 f"{self.train.accumulation}; write a batch_size that fits as a whole"
             )
+        if self.objective.whole_batch and self.mixing:
+            raise ValueError(
+                f"data.transforms: expected no mixing of rows, since the objective compares them by their classes, got "
+                f"{self.data.transforms!r}; leave out mixup and cutmix"
+            )
         if self.sample.num_tokens and self.objective.reads != "tokens":
             raise ValueError(f"sample.num_tokens: expected 0 for {self.data.modality}, got {self.sample.num_tokens}")
         for name, evaluation in self.eval.items():

@@ -57,7 +57,7 @@ class Step:
             mixing_keys_B = self._row_keys(keys.mixing(self.seed, state["step"]), batch)
             batch = mixing.apply(self.mixing, batch, mixing_keys_B, num_classes=self.num_classes)
         grads, sums, stats = self._gradients(state, {**batch, "keys": keys_B}, constants)
-        count = jnp.maximum(sums.counts["loss"], 1)
+        count = jnp.where(sums.counts["loss"] > 0, sums.counts["loss"], 1)
         grads = jax.tree.map(lambda grad: grad / count, grads)
         grad_norm = optax.tree.norm(grads)
         is_finite = jnp.isfinite(grad_norm) & jnp.isfinite(sums.totals["loss"])

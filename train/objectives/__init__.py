@@ -2,5 +2,14 @@
 
 from train.objectives.classify import Classify
 from train.objectives.lm import LanguageModel
+from train.objectives.multilabel import Multilabel
+from train.objectives.regress import Regress
+from train.objectives.triplet import Triplet
 
-OBJECTIVES = {"lm": LanguageModel, "classify": Classify}
+OBJECTIVES = {
+    "lm": LanguageModel,
+    "classify": Classify,
+    "multilabel": Multilabel,
+    "regress": Regress,
+    "triplet": Triplet,
+}

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Key
 
 from train import losses, metrics
-from train.objectives.objective import Context, Sums
+from train.objectives.objective import Context, Sums, check_label_smoothing
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,8 +24,7 @@ class LanguageModel:
     def __post_init__(self):
         if self.z_loss < 0:
             raise ValueError(f"objective.z_loss: expected 0 or more, got {self.z_loss}; PaLM writes 1e-4")
-        if not 0 <= self.label_smoothing < 1:
-            raise ValueError(f"objective.label_smoothing: expected a share in [0, 1), got {self.label_smoothing}")
+        check_label_smoothing(self.label_smoothing)
 
     def __call__(
         self, model: Callable, batch: Mapping[str, Array], keys_B: Key[Array, "B"] | None, constants: Any

@@ -2,7 +2,7 @@
 construction."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 from clu.metrics import Metric
@@ -50,3 +50,23 @@ class Objective(Protocol):
     def metrics(self, sums: Sums, context: Context) -> dict[str, Metric]:
         """The mergeable metrics of sums that were fetched."""
         ...
+
+
+def check_label_smoothing(share: float) -> None:
+    if not 0 <= share < 1:
+        raise ValueError(f"objective.label_smoothing: expected a share in [0, 1), got {share}")
+
+
+def check_weights(field: str, weights: Sequence[float], number: int, *, of: str) -> None:
+    """Raises a ValueError unless there are none, or a positive one for each `of`."""
+    if weights and (len(weights) != number or min(weights) <= 0):
+        raise ValueError(f"objective.{field}: expected a number above 0 for each of {number} {of}, got {weights}")
+
+
+def check_labels(data: Any, kinds: Sequence[str], *, objective: str) -> None:
+    """Raises a ValueError unless the labels are of a kind that the objective reads."""
+    if data.labels not in kinds:
+        raise ValueError(
+            f"data.labels: expected {' or '.join(map(repr, kinds))}, which objective.name={objective!r} reads, got "
+            f"{data.labels!r}"
+        )
