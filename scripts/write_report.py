@@ -1,9 +1,10 @@
-"""Writes a page about a run: curves, what evaluations found, config, data, samples, timings, in one file that needs no
-network.
+"""Writes a page about a run: curves, what evaluations found, config, data, samples, timings, in one file that
+needs no network.
 
     python scripts/write_report.py --workdir=runs/a
 
-The page is runs/a/report/index.html; pictures of the same lie beside it as PNGs. A run that goes on may be reported on at any time.
+The page is runs/a/report/index.html; pictures of the same lie beside it as PNGs. A run that goes on may be reported
+on at any time.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""What a run's page shows as PNGs in `report/`, to be put into other documents: `test_confusion.png`, `test_roc.png`."""
+"""What a run's page shows as PNGs in `report/`, for other documents: `test_confusion.png`, `test_roc.png`."""
 
 import math
 import os
