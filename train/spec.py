@@ -89,7 +89,7 @@ class Run:
     def mixing(self) -> tuple[Mixing, ...]:
         """What mixes the rows of a training batch."""
         is_text = self.data.modality == "text"
-        return () if is_text else self.data.operations("transforms", mean=0.0, std=1.0).mixing
+        return () if is_text else self.data.operations("transforms", mean=(0.0,), std=(1.0,)).mixing
 
     def derive(self, num_devices: int) -> dict[str, Any]:
         """What follows from the specs on so many devices, for people to read; never read back.

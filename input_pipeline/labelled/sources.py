@@ -141,7 +141,7 @@ def open_source(data: "LabelledData", *, progress: Progress = quiet) -> Examples
     """
     found = constructor(data.source)(data, progress=progress)
     if quarantine.is_raw(found):
-        operations = data.operations("transforms", mean=np.zeros(1), std=np.ones(1)).rows
+        operations = data.operations("transforms", mean=(0.0,), std=(1.0,)).rows
         if not operations:
             raise ValueError(
                 "data.transforms: expected it to begin with decode, since the source gives files; got none"

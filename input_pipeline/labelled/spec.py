@@ -44,7 +44,6 @@ class LabelledData:
     made_shape: tuple[int, ...] = ()  # of an input before its transforms; (): `shape` (source="synthetic")
     kind: str = ""  # what is made up: "shapes", "tones" or "sequences" (source="synthetic")
     sample_rate: int = 0  # of sound, a second; a record of another rate is bad
-    max_pixels: int = 50_000_000  # of an image; a greater one is bad
     max_bad: float = 0.01  # the greatest share of records that may be bad
     fingerprint: str = ""  # of the training rows as they should be; "" accepts any
     split_by: str = "example"  # or "group": no group is cut
@@ -70,6 +69,8 @@ class LabelledData:
         one_of(splits.SPLIT_BY, split_by=self.split_by)
         for name in ("num_examples", "sample_rate", "workers", "prepare_workers"):
             at_least(0, **{name: getattr(self, name)})
+        if self.modality == "audio":
+            at_least(1, sample_rate=self.sample_rate)
         if self.labels == "numbers":
             at_least(1, num_targets=self.num_targets)
         else:
@@ -79,13 +80,13 @@ class LabelledData:
         if not 0 <= self.max_bad <= 1:
             raise ValueError(f"data.max_bad: expected a share from 0 to 1, got {self.max_bad}; write 0.01 for 1 %")
         splits.check_disjoint(self.splits)
-        self.operations("transforms", mean=np.zeros(1), std=np.ones(1))
-        if self.operations("eval_transforms", mean=np.zeros(1), std=np.ones(1)).mixing:
+        self.operations("transforms", mean=(0.0,), std=(1.0,))
+        if self.operations("eval_transforms", mean=(0.0,), std=(1.0,)).mixing:
             raise ValueError(f"data.eval_transforms: expected no mixing of rows, got {self.eval_transforms!r}")
 
     def operations(self, field: str, **given: Any) -> Operations:
         """Those of `transforms` or `eval_transforms`. `given`: of the training rows, what operations may want."""
-        given |= {"sample_rate": self.sample_rate, "max_pixels": self.max_pixels}
+        given |= {"sample_rate": self.sample_rate}
         return parse(getattr(self, field), field=field, modality=self.modality, **given)
 
     @cached_property

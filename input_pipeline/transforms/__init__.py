@@ -17,7 +17,9 @@ from jaxtyping import Int64, UInt64
 
 from input_pipeline import hashing
 from input_pipeline.batch import Batch
+from input_pipeline.transforms.audio import AUDIO
 from input_pipeline.transforms.image import IMAGE
+from input_pipeline.transforms.table import TABLE
 from input_pipeline.transforms.text import DropTokens, MaskSpans
 
 # Part of the fingerprint of a run's data: changes whenever an operation would give another result.
@@ -33,8 +35,6 @@ class Transform(Protocol):
 
 Table = Mapping[str, Callable[..., Transform]]
 TEXT: Table = {"drop_tokens": DropTokens, "mask_spans": MaskSpans}
-AUDIO: Table = {}
-TABLE: Table = {}
 # By modality. An operation's keyword-only fields are the run's to give (`parse.parse`); the others stand in the line.
 TRANSFORMS: Mapping[str, Table] = {"text": TEXT, "image": IMAGE, "audio": AUDIO, "table": TABLE}
 

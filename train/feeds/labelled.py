@@ -13,7 +13,7 @@ from input_pipeline.labelled.rows import Rows
 from input_pipeline.labelled.spec import LabelledData
 from input_pipeline.loader import Part
 from input_pipeline.progress import Progress
-from input_pipeline.transforms import Transform
+from input_pipeline.transforms import Transform, table
 from train import spec
 from train.feeds.feed import NAMED, Feed
 from train.objectives.objective import Context
@@ -109,12 +109,8 @@ def _rows(examples: Examples, data: LabelledData, field: str) -> Rows:
     return Rows(examples, members, data.shape)
 
 
-def _moments(rows: Rows) -> dict[str, np.ndarray]:
-    """Mean and standard deviation of the training rows, by feature, in float64; 1 where it is constant."""
-    total = square = np.zeros(1)
-    for low in range(0, len(rows), _CHUNK):
-        inputs = np.asarray(rows.read(np.arange(low, min(low + _CHUNK, len(rows))))["inputs"], np.float64)
-        total, square = total + inputs.sum(axis=0), square + np.square(inputs).sum(axis=0)
-    mean = total / len(rows)
-    std = np.sqrt(np.maximum(square / len(rows) - np.square(mean), 0))
-    return {"mean": mean, "std": np.where(std > 0, std, 1.0)}
+def _moments(rows: Rows) -> dict[str, tuple[float, ...]]:
+    """Mean and standard deviation of each feature, the last dimension, over the training rows."""
+    pieces = [rows.read(np.arange(low, min(low + _CHUNK, len(rows)))) for low in range(0, len(rows), _CHUNK)]
+    mean, std = table.moments(np.concatenate([piece["inputs"] for piece in pieces]))
+    return {"mean": mean, "std": std}
