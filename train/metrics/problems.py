@@ -4,6 +4,7 @@ All take scores as the model gave them (logits, numbers, embeddings) and weights
 makes what it touches not a number.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 
@@ -69,7 +70,7 @@ def multilabel(
 
 
 def regression(
-    predictions: Real[np.ndarray, "B *K"], labels: Real[np.ndarray, "B *K"], weights_B: Real[np.ndarray, "B"]
+    predictions: Real[np.ndarray, "B ..."], labels: Real[np.ndarray, "B ..."], weights_B: Real[np.ndarray, "B"]
 ) -> Metrics:
     """One number a row or K, each alike; predictions [B, 1] fit labels [B].
 
@@ -78,7 +79,7 @@ def regression(
     """
     if predictions.size != labels.size:
         raise ValueError(f"predictions: expected labels' shape {labels.shape}, got {predictions.shape}")
-    columns = lambda rows: rows.reshape(len(rows), -1).astype(np.float64)
+    columns = lambda rows: rows.reshape(len(rows), math.prod(rows.shape[1:])).astype(np.float64)
     is_finite_B = np.isfinite(columns(predictions)).all(-1)
     predictions_BK, labels_BK, weights_B = counted(
         columns(predictions), columns(labels), weights_B, is_finite_B=is_finite_B

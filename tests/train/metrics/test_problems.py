@@ -141,3 +141,148 @@ def test_labels_equal_scikit_learn(name):
     expected = sigmoid_reference(*SIGMOID[name])
     agree(computed(metrics.multilabel(*SIGMOID[name])), expected)
     agree(in_pieces(metrics.multilabel, *SIGMOID[name]), expected)
+
+
+def regression_cases() -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """name -> predictions, labels, weights."""
+    rng = np.random.default_rng(2)
+    labels, ones = rng.normal(size=(40, 3)).astype(np.float32), np.ones(40, np.float32)
+    predictions = labels + rng.normal(0, 0.5, labels.shape).astype(np.float32)
+    constant = np.where(np.arange(3) == 1, np.float32(0.1), labels)
+    return {
+        "random": (predictions[:, 0], labels[:, 0], ones),
+        "several outputs": (predictions, labels, ones),
+        "fractional weights": (predictions, labels, rng.random(40).astype(np.float32)),
+        "zero weights": (predictions, labels, rng.integers(0, 2, 40).astype(np.float32)),
+        "far from zero": (predictions + np.float32(1e6), labels + np.float32(1e6), ones),
+        "worse than the mean": (-3 * predictions, labels, ones),
+        "a constant label": (predictions, constant, ones),
+        "a constant label that was met": (constant, constant, ones),
+        "one row": (predictions[:1], labels[:1], ones[:1]),
+        "two rows": (predictions[:2], labels[:2], ones[:2]),
+    }
+
+
+REGRESSION = regression_cases()
+
+
+@pytest.mark.parametrize("name", REGRESSION)
+def test_numbers_equal_scikit_learn(name):
+    predictions, labels, weights = REGRESSION[name]
+    counts = weights > 0
+    rows = labels[counts].astype(np.float64), predictions[counts].astype(np.float64)
+    expected = {
+        "mse": sk.mean_squared_error(*rows, sample_weight=weights[counts]),
+        "mae": sk.mean_absolute_error(*rows, sample_weight=weights[counts]),
+        "r2": np.nan if counts.sum() < 2 else r2(*rows, weights[counts]),
+    }
+    agree(computed(metrics.regression(predictions, labels, weights)), expected)
+    agree(in_pieces(metrics.regression, predictions, labels, weights), expected)
+
+
+def r2(labels, predictions, weights) -> float:
+    """scikit-learn's, from labels less the first one: the mean of equal labels is then exact."""
+    return sk.r2_score(labels - labels[0], predictions - labels[0], sample_weight=weights)
+
+
+def test_one_number_a_row_may_stand_in_a_column():
+    predictions, labels, weights = REGRESSION["random"]
+    expected = computed(metrics.regression(predictions, labels, weights))
+    assert computed(metrics.regression(predictions[:, None], labels, weights)) == expected
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+@pytest.mark.parametrize("weighting", ["ones", "fractional", "zeros"])
+def test_retrieval_equals_every_distance_sorted(distance, weighting):
+    rng = np.random.default_rng(3)
+    embeddings, labels = rng.normal(3, 1, (80, 6)).astype(np.float32), rng.integers(0, 9, 80).astype(np.int32)
+    labels[7] = 100  # alone in its class: a miss
+    weights = {"ones": np.ones(80), "fractional": rng.random(80), "zeros": rng.integers(0, 2, 80)}[weighting]
+    counts = weights > 0
+    distances = sk.pairwise_distances(embeddings[counts].astype(np.float64), metric=distance)
+    np.fill_diagonal(distances, np.inf)
+    nearest = labels[counts][distances.argsort(-1)]
+    is_own = nearest == labels[counts][:, None]
+    is_own[:, -1] = False  # itself
+    expected = {f"recall_at_{k}": np.average(is_own[:, :k].any(-1), weights=weights[counts]) for k in (1, 5, 10)}
+
+    def problem(*rows):
+        return metrics.retrieval(*rows, distance=distance)
+
+    agree(computed(problem(embeddings, labels, weights)), expected)
+    agree(in_pieces(problem, embeddings, labels, weights), expected)
+
+
+def test_one_output_is_a_binary_problem():
+    scores, labels, weights = BINARY["fractional weights"]
+    expected = computed(metrics.classification(scores, labels, weights))
+    difference = scores[:, 1:].astype(np.float64) - scores[:, :1]
+    found = computed(metrics.multilabel(difference, labels[:, None], weights))
+    expected.pop("calibration_error"), found.pop("calibration_error")  # of what was said; of the positive class
+    agree(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("problem", "cases"),
+    [(metrics.classification, SOFTMAX), (metrics.multilabel, SIGMOID), (metrics.regression, REGRESSION)],
+)
+def test_rows_of_weight_zero_may_hold_anything(problem, cases):
+    """They fill an evaluation's last batch."""
+    scores, labels, weights = cases["random"]
+    filling = [np.concatenate([scores, np.full_like(scores, np.nan)]), np.concatenate([labels, -labels - 1])]
+    found = computed(problem(*filling, np.concatenate([weights, np.zeros_like(weights)])))
+    assert found == computed(problem(scores, labels, weights))
+
+
+@pytest.mark.parametrize(
+    ("problem", "cases"),
+    [(metrics.classification, SOFTMAX), (metrics.multilabel, SIGMOID), (metrics.regression, REGRESSION)],
+)
+def test_without_rows_nothing_is_a_number(problem, cases):
+    scores, labels, weights = cases["random"]
+    for rows in ((scores, labels, np.zeros_like(weights)), (scores[:0], labels[:0], weights[:0])):
+        assert all(np.isnan(value) for value in computed(problem(*rows)).values())
+
+
+@pytest.mark.parametrize(
+    ("problem", "cases"),
+    [
+        (metrics.classification, SOFTMAX),
+        (metrics.classification, BINARY),
+        (metrics.multilabel, SIGMOID),
+        (metrics.regression, REGRESSION),
+        (metrics.retrieval, SOFTMAX),
+    ],
+)
+def test_scores_that_are_no_numbers_are_told_of(problem, cases):
+    """A run that has diverged has no accuracy, and its evaluation does not fail."""
+    scores, labels, weights = cases["random"]
+    scores = scores.copy()
+    scores[3] = np.nan
+    assert all(np.isnan(value) for value in computed(problem(scores, labels, weights)).values())
+
+
+@pytest.mark.parametrize(
+    ("problem", "cases"),
+    [(metrics.classification, SOFTMAX), (metrics.multilabel, SIGMOID), (metrics.regression, REGRESSION)],
+)
+def test_merging_with_nothing_changes_nothing(problem, cases):
+    for metric in problem(*cases["random"]).values():
+        assert isinstance(metric, clu_metrics.Metric)
+        assert metric.merge(metric.empty()).compute() == metric.compute()
+        assert metric.empty().merge(metric).compute() == metric.compute()
+        assert np.isnan(metric.empty().compute())
+
+
+def test_mistakes_are_told():
+    scores, labels, weights = SOFTMAX["random"]
+    with pytest.raises(ValueError, match="labels: expected 0 to 6, got 0 to 7"):
+        metrics.classification(scores, np.where(labels == 6, 7, labels), weights)
+    with pytest.raises(ValueError, match="weights: expected 0 or more, got -1"):
+        metrics.classification(scores, labels, -weights)
+    with pytest.raises(ValueError, match="two classes or more, got 1; write multilabel"):
+        metrics.classification(scores[:, :1], labels, weights)
+    with pytest.raises(ValueError, match='expected "cosine" or "euclidean", got \'manhattan\''):
+        metrics.retrieval(scores, labels, weights, distance="manhattan")["recall_at_1"].compute()
+    with pytest.raises(ValueError, match=r"expected labels' shape \(60,\), got \(60, 7\)"):
+        metrics.regression(scores, labels, weights)
