@@ -1,5 +1,7 @@
 """Images cut into patches, and where in two dimensions the patches stand."""
 
+from collections.abc import Sequence
+
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -8,7 +10,7 @@ from models.layers.rope import RopeScaling, frequencies
 
 
 def cut(
-    images: Float[Array, "B rows columns channels"], *, shape: tuple[int, int], stride: tuple[int, int]
+    images: Float[Array, "B rows columns channels"], *, shape: Sequence[int], stride: Sequence[int]
 ) -> Float[Array, "B L X"]:
     """The patches of an image from left to right and from top to bottom, each as its values in the same order, the
     channels of a pixel together. What is left of an image at the right and at the bottom is not seen.
