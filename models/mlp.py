@@ -25,7 +25,7 @@ class MLPConfig:
     """Hidden layers of any sizes; none of them: linear regression, or logistic. `input_shape`, `num_outputs` and the
     dtypes are derived by whoever builds it."""
 
-    hidden_sizes: tuple[int, ...] = (256, 256)
+    hidden: tuple[int, ...] = (256, 256)
     activation: str = "relu"
     norm: str = "none"  # or "layer": between each hidden layer's product and its activation
     norm_epsilon: float = 1e-5
@@ -37,8 +37,8 @@ class MLPConfig:
     compute_dtype: str = "float32"
 
     def __post_init__(self):
-        if self.hidden_sizes and min(self.hidden_sizes) < 1:
-            raise ValueError(f"model.hidden_sizes: expected widths of at least 1, got {self.hidden_sizes}")
+        if self.hidden and min(self.hidden) < 1:
+            raise ValueError(f"model.hidden: expected widths of at least 1, got {self.hidden}")
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"model.{name}: expected one of {', '.join(known)}, got {getattr(self, name)!r}")
@@ -88,9 +88,9 @@ class MLP(nnx.Module):
 
     def __init__(self, config: MLPConfig, *, rngs: nnx.Rngs):
         num_inputs = math.prod(config.input_shape)
-        sizes = (num_inputs, *config.hidden_sizes)
+        sizes = (num_inputs, *config.hidden)
         self.config = config
-        letters = "X" + "D" * len(config.hidden_sizes)
+        letters = "X" + "D" * len(config.hidden)
         pairs = zip(itertools.pairwise(sizes), letters, strict=False)
         self.layers = nnx.List([Hidden(config, pair, letter=letter, rngs=rngs) for pair, letter in pairs])
         self.head = Head(sizes[-1], config.num_outputs, param_dtype=jnp.dtype(config.param_dtype))

@@ -39,7 +39,7 @@ CASES = {
     ),
     "mlp": (
         "mlp",
-        dict(input_shape=TABLE, num_outputs=5, hidden_sizes=(16, 16, 8), norm="layer", residual=True, dropout=0.3),
+        dict(input_shape=TABLE, num_outputs=5, hidden=(16, 16, 8), norm="layer", residual=True, dropout=0.3),
     ),
 }
 MESHES = [(8, 1, 1), (1, 8, 1), (1, 1, 8), (2, 2, 2)]

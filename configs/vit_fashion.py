@@ -1,0 +1,59 @@
+"""A small vision Transformer on Fashion-MNIST, 60,000 pictures of clothes in ten classes: 16 patches of 7 by 7.
+
+apt-get install dataset-fashion-mnist
+python -m train --config=configs/vit_fashion.py --workdir=runs/vit_fashion
+
+Without Debian: --config.data.source=tfds --config.data.set=fashion_mnist:3.0.1 (its TFDS form needs TensorFlow once).
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    """`tiny`: on made-up shapes, over in seconds."""
+    config = common.make(
+        seed=0,
+        data=dict(
+            modality="image",
+            source="idx",
+            set="fashion_mnist",
+            shape=(28, 28, 1),
+            num_classes=10,
+            train_split="train[:95%]",
+            val_split="train[95%:]",
+            test_split="test",
+            transforms="random_crop(28, 2)|flip_lr|normalize(0.2860, 0.3530)|batch|mixup(0.2)",
+            eval_transforms="normalize(0.2860, 0.3530)",
+        ),
+        model=dict(
+            name="vit",
+            num_layers=6,
+            model_size=96,
+            num_heads=4,
+            mlp_size=192,
+            patch_shape=(7, 7),
+            pool="mean",
+            init_std=0.05,
+            dropout=0.0,
+            stochastic_depth=0.05,
+        ),
+        objective=dict(name="classify", label_smoothing=0.1),
+        train=dict(num_epochs=15.0, batch_size=128),
+        optimizer=dict(
+            name="adamw",
+            learning_rate=2e-3,
+            weight_decay=0.05,
+            schedule=dict(name="cosine", warmup_epochs=1.0),
+        ),
+        eval=dict(val=dict(split="val", every_epochs=1.0, batch_size=1000), test=dict(split="test", batch_size=1000)),
+        checkpoint=dict(every_epochs=1.0, keep_last=2),
+        log=dict(every=50),
+    )
+    if arg == "tiny":
+        config.model.update(num_layers=4, model_size=32, num_heads=8, mlp_size=64, patch_shape=(4, 4))
+        return common.shrink_images(config)
+    if arg:
+        common.refuse("vit_fashion.py", arg)
+    return config
