@@ -2,7 +2,8 @@
 
 from models.cnn import Cnn
 from models.mlp import MLP
+from models.rnn import Rnn, RnnLm
 from models.transformer import Transformer
 from models.vit import ViT
 
-MODELS = {"cnn": Cnn, "mlp": MLP, "transformer": Transformer, "vit": ViT}
+MODELS = {"cnn": Cnn, "mlp": MLP, "rnn": Rnn, "rnn_lm": RnnLm, "transformer": Transformer, "vit": ViT}

@@ -21,7 +21,8 @@ LEGEND = {
     "H": "head",  # width of a head
     "R": "rotary",  # pairs of a head that rotary positions turn
     "F": "mlp",  # width of the feed-forward layer
-    "T": "gate",  # the two halves of a gated feed-forward layer
+    "U": "hidden",  # units of a recurrent layer
+    "T": "gate",  # the two halves of a gated feed-forward layer; the gates of a recurrent one
     "I": "window_rows",  # of a convolution's kernel
     "J": "window_columns",
     "C": "channels",  # that a kernel reads; of logits, the classes: small, and whole

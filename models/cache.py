@@ -1,33 +1,50 @@
-"""The key-value cache of a decoder: what is remembered of the positions already seen."""
+"""What a decoder remembers of the positions already seen: the seam between a model and `models/generate.py`, and the
+keys and values of attention. A recurrent model's is in `models/rnn.py`."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int
+from jaxtyping import Array, Bool, Int
 
 from models.layers.attention import KeyValues
 
 
-class Cache(NamedTuple):
+@runtime_checkable
+class Cache(Protocol):
+    """A pytree, made by a model's `empty_cache` and filled by its `extend`."""
+
+    @property
+    def capacity(self) -> int:
+        """Positions that a row can hold; `sys.maxsize` where there is no end."""
+        ...
+
+    def replace_rows(self, rows_R: Int[Array, "R"], other: "Cache") -> "Cache":
+        """Rows of this cache forget what they held and hold the rows of another one, which may have a smaller capacity.
+
+        A row may come twice in `rows_R` if it comes with the same content.
+        """
+        ...
+
+    def forget_rows(self, is_forgotten_B: Bool[Array, "B"]) -> "Cache":
+        """These rows hold nothing."""
+        ...
+
+
+class KeyValueCache(NamedTuple):
     """`layers` holds [Y, B, S, K, H] keys and values; `length_B` how many positions of each row are filled."""
 
     layers: KeyValues
     length_B: Int[Array, "B"]
 
-    def replace_rows(self, rows_R: Int[Array, "R"], other: "Cache") -> "Cache":
-        """Rows of this cache forget what they held and hold the rows of another one, which may have fewer positions.
+    @property
+    def capacity(self) -> int:
+        return self.layers.k_BSKH.shape[2]
 
-        A row may come twice in `rows_R` if it comes with the same content.
-        """
-        num_positions = other.layers.k_BSKH.shape[2]
-        put = lambda old, new: old.at[:, rows_R, :num_positions].set(new)
+    def replace_rows(self, rows_R: Int[Array, "R"], other: "KeyValueCache") -> "KeyValueCache":
+        put = lambda old, new: old.at[:, rows_R, : other.capacity].set(new)
         layers = jax.tree.map(put, self.layers, other.layers)
-        return Cache(layers, self.length_B.at[rows_R].set(other.length_B))
+        return KeyValueCache(layers, self.length_B.at[rows_R].set(other.length_B))
 
-
-def empty(config, *, num_rows: int, max_length: int) -> Cache:
-    """A cache for `num_rows` rows of at most `max_length` positions, in the compute dtype."""
-    shape = (config.num_layers, num_rows, max_length, config.num_kv_heads, config.head_size)
-    zeros = lambda: jnp.zeros(shape, config.compute_dtype)  # two arrays: each is donated
-    return Cache(KeyValues(zeros(), zeros()), jnp.zeros(num_rows, jnp.int32))
+    def forget_rows(self, is_forgotten_B: Bool[Array, "B"]) -> "KeyValueCache":
+        return self._replace(length_B=jnp.where(is_forgotten_B, 0, self.length_B))

@@ -1,4 +1,4 @@
-"""Token ids from a decoder through its key-value cache, many rows in one pass, each as if it were alone.
+"""Token ids from a decoder through its cache, many rows in one pass, each as if it were alone.
 
 Reading and choosing are two programs. `_read` fills the cache with rows of known ids: all but the last id of each
 prompt, and later what a row keeps when its cache is full. `_decode` reads a row's last id, chooses the next, and goes
@@ -16,7 +16,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int, Key
 
-from models import cache
 from models.cache import Cache
 from models.sampling import Sampling, Settings, choose
 
@@ -28,8 +27,8 @@ class Rows:
     """Rows of token ids that a model goes on writing.
 
     What a row becomes is a function of the model, its own prompt and its own key: other rows change rounding alone.
-    When `config.max_length` positions of a row are full, the older half of them is forgotten and the newer half is read
-    again. Rows come to that at different times, each at its own.
+    When as many positions of a row are full as its cache can hold, the older half of them is forgotten and the newer half
+    is read again. Rows come to that at different times, each at its own; those of a recurrent model never do.
     """
 
     def __init__(
@@ -42,10 +41,10 @@ class Rows:
         num_ids: int,
         end_id: int = -1,
     ):
-        """Reads the prompts, the last `config.max_length` ids of each.
+        """Reads the prompts, the last ids of each, as many as a cache holds.
 
         Args:
-          model: a module with `config` and `extend`.
+          model: a module with `empty_cache` and `extend`.
           prompts: the ids of each row, at least one.
           keys_B: a row's n-th token, counted from 0, is drawn with the row's key folded with n.
           num_ids: the size of the tokenizer's vocabulary, which padding may exceed in the model.
@@ -61,9 +60,9 @@ class Rows:
         self._model, self._keys_B, self._settings = model, keys_B, sampling.traced()
         self._num_ids, self._end_id = num_ids, end_id
         self._num_chosen = 0  # by each row that is still open
-        self._max_length = model.config.max_length
-        self._past = cache.empty(model.config, num_rows=len(prompts), max_length=self._max_length)
-        self._seen = [list(prompt[-self._max_length :]) for prompt in prompts]
+        self._past = model.empty_cache(num_rows=len(prompts))
+        self._capacity = self._past.capacity
+        self._seen = [list(prompt[-self._capacity :]) for prompt in prompts]
         self._num_read_B = np.zeros(len(prompts), int)
         self._read(list(range(len(prompts))))
 
@@ -72,7 +71,7 @@ class Rows:
         new: list[list[int]] = [[] for _ in self._seen]
         while num_tokens > 0 and self.is_open_B.any():
             self._forget_where_full()
-            room = self._max_length - int(self._num_read_B[self.is_open_B].max())
+            room = self._capacity - int(self._num_read_B[self.is_open_B].max())
             limit = min(num_tokens, room, CHUNK)
             for row, ids in self._decode(limit).items():
                 new[row] += ids
@@ -84,9 +83,9 @@ class Rows:
         self.is_open_B[row] = False
 
     def _forget_where_full(self) -> None:
-        full = [int(row) for row in np.flatnonzero(self.is_open_B & (self._num_read_B == self._max_length))]
+        full = [int(row) for row in np.flatnonzero(self.is_open_B & (self._num_read_B == self._capacity))]
         for row in full:
-            self._seen[row] = self._seen[row][-max(self._max_length // 2, 1) :]
+            self._seen[row] = self._seen[row][-max(self._capacity // 2, 1) :]
         if full:
             self._read(full)
 
@@ -94,7 +93,7 @@ class Rows:
         """Fills the cache of some rows anew with all that they have seen but the last id, which `_decode` reads."""
         lengths = [len(self._seen[row]) - 1 for row in rows]
         self._num_read_B[rows] = lengths
-        num_positions = _padded(max(lengths), least=SHORTEST, most=self._max_length)
+        num_positions = _padded(max(lengths), least=SHORTEST, most=self._capacity)
         repeated = rows + rows[-1:] * (_padded(len(rows), least=1, most=len(self._seen)) - len(rows))
         tokens_RL = np.zeros((len(repeated), num_positions), np.int32)
         for index, row in enumerate(repeated):
@@ -137,13 +136,10 @@ def _padded(size: int, *, least: int, most: int) -> int:
 def _read(
     model: Any, past: Cache, rows_R: Int[Array, "R"], tokens_RL: Int[Array, "R L"], length_R: Int[Array, "R"]
 ) -> Cache:
-    """Fills rows of the cache anew. Beyond `length_R` tokens are padding.
-
-    No query sees padding: it stands behind every token, and each of its positions is written over before it is reached.
-    """
-    fresh = cache.empty(model.config, num_rows=tokens_RL.shape[0], max_length=tokens_RL.shape[1])
-    _, filled = model.extend(tokens_RL, fresh)
-    return past.replace_rows(rows_R, Cache(filled.layers, length_R))
+    """Fills rows of the cache anew. Beyond `length_R` tokens are padding."""
+    fresh = model.empty_cache(num_rows=tokens_RL.shape[0], capacity=tokens_RL.shape[1])
+    _, filled = model.extend(tokens_RL, fresh, num_new_B=length_R)
+    return past.replace_rows(rows_R, filled)
 
 
 @partial(jax.jit, static_argnames="num_ids", donate_argnames="past")
@@ -173,7 +169,7 @@ def _decode(
     def choose_one(carry):
         index, is_open_B, last_B, ids_BL, past = carry
         # A closed row is computed too. It begins anew, and so never runs out of positions.
-        past = past._replace(length_B=jnp.where(is_open_B, past.length_B, 0))
+        past = past.forget_rows(~is_open_B)
         logits_BLV, past = model.extend(last_B[:, None], past)
         row_keys_B = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys_B, start + index)
         chosen_B = choose(logits_BLV[:, 0, :num_ids], row_keys_B, settings)

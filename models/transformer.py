@@ -7,9 +7,9 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int, Key
 
-from models.cache import Cache
+from models.cache import KeyValueCache
 from models.layers import block as blocks
-from models.layers.attention import soft_cap
+from models.layers.attention import KeyValues, soft_cap
 from models.layers.linear import param
 from models.placement import ONE_DEVICE, Placement
 from models.transformer_config import TransformerConfig
@@ -47,10 +47,27 @@ class Transformer(nnx.Module):
         x_BLD = blocks.run(self.layers, x_BLD, self.config, keys_B=dropout_keys_B, **where)
         return self._logits(x_BLD, placement)
 
+    def empty_cache(self, *, num_rows: int, capacity: int = 0) -> KeyValueCache:
+        """A cache for `num_rows` rows of at most `capacity` positions, in the compute dtype; 0: `max_length`."""
+        capacity = capacity or self.config.max_length
+        shape = (self.config.num_layers, num_rows, capacity, self.config.num_kv_heads, self.config.head_size)
+        zeros = lambda: jnp.zeros(shape, self.config.compute_dtype)  # two arrays: each is donated
+        return KeyValueCache(KeyValues(zeros(), zeros()), jnp.zeros(num_rows, jnp.int32))
+
     def extend(
-        self, tokens_BL: Int[Array, "B L"], cache: Cache, *, placement: Placement = ONE_DEVICE
-    ) -> tuple[Float[Array, "B L V"], Cache]:
-        """Logits of positions that follow those in the cache, and the cache that holds them too."""
+        self,
+        tokens_BL: Int[Array, "B L"],
+        cache: KeyValueCache,
+        *,
+        num_new_B: Int[Array, "B"] | None = None,
+        placement: Placement = ONE_DEVICE,
+    ) -> tuple[Float[Array, "B L V"], KeyValueCache]:
+        """Logits of positions that follow those in the cache, and the cache that holds them too.
+
+        `num_new_B`: how many tokens of each row count, all by default. What stands behind them is padding, which no
+        query sees: each of its positions is written over before it is reached.
+        """
+        num_new_B = tokens_BL.shape[1] if num_new_B is None else num_new_B
         positions_BL = cache.length_B[:, None] + jnp.arange(tokens_BL.shape[1])[None, :]
         x_BLD = self._embed(tokens_BL, positions_BL, placement)
         where = dict(positions=positions_BL, segments_BL=None, offset_B=cache.length_B)
@@ -61,7 +78,7 @@ class Transformer(nnx.Module):
 
         stacked = (self.layers, self.config.layer_kinds(), cache.layers)
         x_BLD, layers = placement.run_layers(layer_fn, x_BLD, stacked, loop=self.config.layer_loop)
-        return self._logits(x_BLD, placement), Cache(layers, cache.length_B + tokens_BL.shape[1])
+        return self._logits(x_BLD, placement), KeyValueCache(layers, cache.length_B + num_new_B)
 
     def _embed(self, tokens_BL, positions_BL, placement) -> Float[Array, "B L D"]:
         dtype = jnp.dtype(self.config.compute_dtype)

@@ -58,7 +58,7 @@ class Written:
 class Author:
     """A model bound to its parameters, and its tokenizer."""
 
-    model: Any  # a module with `config` and `extend`
+    model: Any  # a module with `empty_cache` and `extend`
     tokenizer: Tokenizer
     step: int  # of the parameters
 

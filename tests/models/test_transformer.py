@@ -9,7 +9,7 @@ import pytest
 from families import GEMMA3, GPT2, LLAMA3, MODELS, make, reference, rows, run
 from flax import nnx
 
-from models import cache, count, generate
+from models import count, generate
 from models.sampling import Sampling
 from models.transformer import Transformer
 
@@ -42,7 +42,7 @@ def test_cached_decoding_equals_the_full_pass(name, loop):
     whole = run(model, **inputs)
     tokens = jnp.asarray(inputs["tokens_BL"])
     extend = jax.jit(lambda model, tokens, past: model.extend(tokens, past))
-    past = cache.empty(config, num_rows=2, max_length=config.max_length)
+    past = model.empty_cache(num_rows=2)
     pieces, start = [], 0
     for size in (5, 1, 1, 3, 1, 1):
         logits, past = extend(model, tokens[:, start : start + size], past)

@@ -18,6 +18,7 @@ STORED: dict[str, MeshAxes] = {
     "kv_heads": "tensor",
     "mlp": "tensor",
     "filters": "fsdp",
+    "hidden": "tensor",
 }
 
 # How activations lie, and weights once they are gathered for use.
@@ -26,6 +27,7 @@ USED: dict[str, MeshAxes] = {
     "vocab": "tensor",
     "kv_heads": "tensor",
     "mlp": "tensor",
+    "hidden": "tensor",
 }
 
 
