@@ -27,8 +27,8 @@ class Rows:
     """Rows of token ids that a model goes on writing.
 
     What a row becomes is a function of the model, its own prompt and its own key: other rows change rounding alone.
-    When as many positions of a row are full as its cache can hold, the older half of them is forgotten and the newer half
-    is read again. Rows come to that at different times, each at its own; those of a recurrent model never do.
+    When as many positions of a row are full as its cache can hold, the older half of them is forgotten and the newer
+    half is read again. Rows come to that at different times, each at its own; those of a recurrent model never do.
     """
 
     def __init__(

@@ -105,8 +105,8 @@ class RnnConfig(StackConfig):
         super().__post_init__()
         if len(self.input_shape) not in (2, 3):
             raise ValueError(
-                f"data.shape: model 'rnn' expected [steps, features], or [height, width, channels] of images, whose rows "
-                f"are its steps, got {self.input_shape}; give single samples or columns another model"
+                f"data.shape: model 'rnn' expected [steps, features], or [height, width, channels] of images, whose "
+                f"rows are its steps, got {self.input_shape}; give single samples or columns another model"
             )
 
 
