@@ -3,6 +3,7 @@
 import io
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float, Real, UInt8
@@ -29,7 +30,7 @@ def draw(inputs: Real[np.ndarray, "..."]) -> UInt8[np.ndarray, "H W 3"]:
 
 
 def image(x_HWC: Real[np.ndarray, "H W C"]) -> UInt8[np.ndarray, "h w 3"]:
-    """Bytes as they are; numbers from their least to their greatest value. Of other than 3 channels the first is grey."""
+    """Bytes as they are, numbers from the least to the greatest. Of other than 3 channels the first is grey."""
     x_HWC = x_HWC if x_HWC.shape[-1] == 3 else np.repeat(x_HWC[..., :1], 3, axis=-1)
     return enlarged(x_HWC if x_HWC.dtype == np.uint8 else (255 * scaled(x_HWC)).round().astype(np.uint8))
 
@@ -45,7 +46,7 @@ def waveform(x_T: Real[np.ndarray, "T"], *, width: int = 320, height: int = 120)
     greatest = float(np.nanmax(np.abs(x_T), initial=0.0)) or 1.0
     edges = np.linspace(0, len(x_T), width + 1).astype(int)
     pixels[height // 2] = (221, 221, 221)
-    for column, (start, end) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for column, (start, end) in enumerate(pairwise(edges)):
         part = np.nan_to_num(x_T[start : max(end, start + 1)])
         top, bottom = ((1 - value / greatest) / 2 * (height - 1) for value in (part.max(), part.min()))
         pixels[math.floor(top) : math.ceil(bottom) + 1, column] = LINE

@@ -167,6 +167,7 @@ def loop(
             objective=run.objective,
             constants=constants,
             context=feed.context(evaluation),
+            explain=partial(feed.explain, evaluation),
             part=PARAMS[evaluation.params],
         )
         for name, evaluation in run.eval.items()

@@ -10,7 +10,7 @@ import jax
 from train.checkpoint import Checkpoints
 from train.clock import Clock
 from train.durations import Cadence
-from train.evaluate import Evaluator
+from train.evaluate import Evaluator, Reading
 from train.guard import StopRequests
 from train.profile import Profile
 from train.state import State
@@ -129,7 +129,10 @@ class Loop:
             self.writer.record(test_read_step=step)  # before it is read: a kill between the two hides nothing
         with self.clock.part("eval"):
             for name, evaluator in due.items():
-                metrics |= {f"{name}/{key}": value for key, value in evaluator(state).items()}
+                reading = evaluator(state)
+                metrics |= {f"{name}/{key}": value for key, value in reading.metrics.items()}
+                if step == self.plan.num_steps:
+                    self._keep(name, evaluator, reading)
         if metrics:
             self.writer.write(step, metrics)
         if request or self.plan.checkpoint.due(step, last=self.plan.num_steps):
@@ -138,3 +141,8 @@ class Loop:
                 self.checkpoints.save(
                     step, state, cursor=self.cursor(examples), config=dict(self.config), metrics=metrics
                 )
+
+    def _keep(self, name: str, evaluator: Evaluator, reading: Reading) -> None:
+        """What an evaluator's last reading found: on disk before the last checkpoint, so that no run ends without."""
+        if jax.process_index() == 0 and (found := evaluator.found(reading, step=self.plan.num_steps)):
+            self.writer.write_found(name, found)

@@ -2,6 +2,7 @@
 
     metrics.jsonl           a line for each step that was measured: {"step": 200, "train/loss": 2.41, ...}
     events.out.tfevents.*   the same for TensorBoard
+    evaluations/            what evaluators found at the last step: <evaluator>.json, and pictures of mistakes
     samples.jsonl           a line for each text that the model wrote: {"step": 500, "prompt": "def ", "text": ...}
     sessions.jsonl          what is known of each session: {"session": 1, "started": ..., "code": {...}, ...}
     run.log                 everything that was said, with the time, over all sessions of the run
@@ -18,7 +19,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from train import evaluation_files
 from train.console import Bar, Lines, Sink, progress_line
+from train.evaluation_files import Found
 from train.reports import workdir as workdirs
 
 if TYPE_CHECKING:
@@ -86,6 +89,11 @@ class Writer:
         """Records texts of the model of `step`, all of them at once."""
         for sink in self._sinks:
             sink.write_samples(step, records)
+
+    def write_found(self, name: str, found: Found) -> None:
+        """Keeps what an evaluator found, in place of what it found before."""
+        if self._sinks:
+            evaluation_files.write(self._folder / "evaluations", name, found)
 
     def say(self, text: str) -> None:
         """Tells the user, here and in run.log."""

@@ -6,6 +6,7 @@ from functools import cached_property, partial
 from typing import Any
 
 import jax
+import numpy as np
 from jax.sharding import Mesh
 
 from input_pipeline import loader
@@ -13,6 +14,7 @@ from input_pipeline.loader import Part, Rows
 from input_pipeline.mixture import Mixture
 from input_pipeline.transforms import Transform
 from train import durations, spec
+from train.evaluation_files import Found
 from train.objectives.objective import Context
 from train.parallel import mesh as meshes
 
@@ -46,6 +48,10 @@ class Feed:
 
     def context(self, evaluation: spec.Evaluation) -> Context:
         """What metrics want to know of these rows."""
+        raise NotImplementedError
+
+    def explain(self, evaluation: spec.Evaluation, evaluated: Mapping[str, np.ndarray]) -> Found:
+        """What is found in evaluated rows, for the report."""
         raise NotImplementedError
 
     def facts(self) -> dict[str, Any]:

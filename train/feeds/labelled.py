@@ -14,7 +14,8 @@ from input_pipeline.labelled.spec import LabelledData
 from input_pipeline.loader import Part
 from input_pipeline.progress import Progress
 from input_pipeline.transforms import Transform, table
-from train import spec
+from train import mistakes, spec
+from train.evaluation_files import Found
 from train.feeds.feed import NAMED, Feed
 from train.objectives.objective import Context
 
@@ -42,6 +43,16 @@ class LabelledFeed(Feed):
 
     def context(self, evaluation: spec.Evaluation) -> Context:
         return Context(classes=self.examples.classes)
+
+    def explain(self, evaluation: spec.Evaluation, evaluated: Mapping[str, np.ndarray]) -> Found:
+        return mistakes.explain(
+            evaluated,
+            rows=self.evaluated(evaluation),
+            operations=self.eval_transforms,
+            modality=self.run.data.modality,
+            labels=self.run.data.labels,
+            classes=self.examples.classes,
+        )
 
     def facts(self) -> dict[str, Any]:
         facts: dict[str, Any] = {f"data.{split}": self._facts(by_part[""]) for split, by_part in self.rows.items()}
