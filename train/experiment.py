@@ -109,6 +109,14 @@ class Engine:
         """The state at step 0. To be called under `jax.set_mesh(engine.mesh)`."""
         return initialize.fresh(self.definition, self.optimizer, self.run.ema, self.abstract_state, self.run.seed)
 
+    def resumed_state(self, restored: State) -> State:
+        """A checkpoint's state with this run's rates, and an average of the parameters if it lacks one."""
+        opt_state = optimizer.with_hyperparameters(restored["opt_state"], self.run.optimizer)
+        resumed = {**restored, "opt_state": opt_state}
+        if self.run.ema.decay and "ema" not in resumed:
+            resumed["ema"] = self.run.ema.start(resumed["params"])
+        return resumed
+
 
 def engine(run: spec.Run, devices: Sequence[jax.Device], *, epoch_examples: int = ASSUMED_EPOCH_EXAMPLES) -> Engine:
     """The engine of a run on these devices. Its run has its durations in steps, but for cadences.

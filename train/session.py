@@ -26,10 +26,8 @@ from train import (
     history,
     hosts,
     inference,
-    optimizer,
     overview,
     spec,
-    state,
 )
 from train.checkpoint import Checkpoints, Restored
 from train.clock import Clock, Laps
@@ -167,7 +165,8 @@ class Session:
                     on_first_step=partial(self._say_startup, writer),
                 )
                 self.laps.end("overview")
-                initial = self._state(start.restored)
+                restored = start.restored
+                initial = self.engine.resumed_state(restored.state) if restored else self.engine.fresh_state()
                 self.laps.end("state")
                 final, request = loop(initial, start=start.step, examples=start.examples)
                 self.checkpoints.wait()
@@ -291,15 +290,6 @@ class Session:
             writer.say(text)
         for line in feed.warnings():
             writer.say(f"warning: {line}")
-
-    def _state(self, restored: Restored | None) -> state.State:
-        if restored is None:
-            return self.engine.fresh_state()
-        opt_state = optimizer.with_hyperparameters(restored.state["opt_state"], self.run.optimizer)
-        resumed = {**restored.state, "opt_state": opt_state}
-        if self.run.ema.decay and "ema" not in resumed:
-            resumed["ema"] = self.run.ema.start(resumed["params"])
-        return resumed
 
     def _sample(self, params: Any, step: int, feed: Feed, writer: Writer) -> None:
         if not (self.run.sample.num_tokens and isinstance(feed, TextFeed)):

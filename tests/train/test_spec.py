@@ -51,9 +51,15 @@ def mistake(capsys, *arguments: str) -> str:
             "--config.optimizer.name=adamm",
             r"optimizer.name: expected one of adamw, .*, got 'adamm'; did you mean 'adam'",
         ),
-        ("--config.model.name=transfomer", r"model.name: expected one of transformer, got 'transfomer'; did you mean"),
+        (
+            "--config.model.name=transfomer",
+            r"model.name: expected one of cnn, .*, transformer, vit, got 'transfomer'; did you mean",
+        ),
         ("--config.model.name=no_such_package:Model", r"model.name: expected an importable module:name"),
-        ("--config.objective.name=lmm", r"objective.name: expected one of lm, classify, got 'lmm'"),
+        (
+            "--config.objective.name=lmm",
+            r"objective.name: expected one of lm, classify, multilabel, regress, triplet, got 'lmm'",
+        ),
         ("--config.data.source=file", r"data.source: expected one of .* write 'files'"),
         ("--config.data.seq_len=0", r"data.seq_len: expected 1 or more, got 0"),
         ("--config.data.tokenizer=bpe:2", r"data.tokenizer: expected 'bpe:N'"),
