@@ -42,9 +42,9 @@ def shrink(config: ConfigDict) -> ConfigDict:
     return config
 
 
-def shrink_images(config: ConfigDict, *, shape: tuple[int, ...] = (16, 16, 1)) -> ConfigDict:
+def shrink_images(config: ConfigDict) -> ConfigDict:
     """The `tiny` form of a config of images: the same model, on made-up shapes, over in seconds."""
-    return _shrink_labelled(config, kind="shapes", num_classes=6, shape=shape)
+    return _shrink_labelled(config, kind="shapes", num_classes=6)
 
 
 def shrink_sound(config: ConfigDict, *, samples: int, shape: tuple[int, ...]) -> ConfigDict:

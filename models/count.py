@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
+import jax.extend.core
 
 from models.layers.mlp import GATED
 from models.transformer_config import TransformerConfig
@@ -80,5 +81,5 @@ def _flops(jaxpr: Any) -> Iterator[int]:
             outputs = kernel.shape[equation.params["dimension_numbers"].rhs_spec[0]]
             yield 2 * equation.outvars[0].aval.size * (kernel.size // outputs)
         times = equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
-        for inner in jax.core.jaxprs_in_params(equation.params):
+        for inner in jax.extend.core.jaxprs_in_params(equation.params):
             yield times * sum(_flops(inner))
