@@ -493,6 +493,8 @@ def test_chances_are_frozen():
     crops = IMAGE["random_crop"](4, 1)({"inputs": where}, keys(4))["inputs"][:, 1, 1, 0]
     flips = IMAGE["flip_lr"]()({"inputs": where}, keys(4))["inputs"][:, 0, 0, 0]
     boxes = IMAGE["inception_crop"](4).boxes(100, 80, keys(2))
-    deviates = hashing.normal(keys(2), 3)
-    assert (crops.tolist(), flips.tolist(), boxes.tolist()) == ([], [], [])
-    np.testing.assert_allclose(deviates, [], rtol=1e-5)
+    deviates = hashing.normal(keys(2), 2)
+    assert crops.tolist() == [13, 36, 34, 53]
+    assert flips.tolist() == [7, 0, 0, 0]
+    assert boxes.tolist() == [[6, 3, 53, 44], [10, 14, 72, 96]]
+    np.testing.assert_allclose(deviates, [[1.5042226, -0.6786315], [-0.7987318, -0.9245924]], rtol=1e-5)

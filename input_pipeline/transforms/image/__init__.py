@@ -4,7 +4,8 @@ Pictures are uint8 [H, W, C], C = 1 for grey, until `normalize` makes them float
 stack of pictures [B, H, W, C], each row by its own key; where rows differ in shape it goes one by one (`pictures.py`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from input_pipeline.transforms.image.affine import FlipLr, FlipUd, Rotate, Scale, Shear, Translate
 from input_pipeline.transforms.image.colours import ColourJitter, Grayscale
@@ -14,7 +15,7 @@ from input_pipeline.transforms.image.noise import Blur, Cutout, Noise, RandomEra
 from input_pipeline.transforms.image.pixels import Channels, Decode, Normalize
 from input_pipeline.transforms.image.policies import RandAugment, TrivialAugment
 
-IMAGE: Mapping[str, type] = {
+IMAGE: Mapping[str, Callable[..., Any]] = {
     "decode": Decode,
     "channels": Channels,
     "normalize": Normalize,
