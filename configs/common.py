@@ -14,6 +14,27 @@ def shrink(config: ConfigDict) -> ConfigDict:
     Eight heads of keys and a batch of 16, so that it fits every mesh of eight devices. What makes a family stays:
     grouped queries, heads apart from the width, every kind of window.
     """
+    config = _shrink_text(config)
+    model = config.model
+    is_grouped = model.num_heads > model.num_kv_heads
+    windows = model.get("windows", (0,))
+    if "head_size" in model:
+        model.head_size = 16
+    if any(windows):
+        model.windows = tuple(min(window, 16) for window in windows)
+    model.update(num_heads=16 if is_grouped else 8, num_kv_heads=8, num_layers=max(4, len(windows)))
+    model.update(model_size=64, mlp_size=128, dropout=0.0)
+    return config
+
+
+def shrink_recurrent_text(config: ConfigDict) -> ConfigDict:
+    """The `tiny` form of a recurrent language model's config, of a width that every mesh of eight devices divides."""
+    config = _shrink_text(config)
+    config.model.update(hidden_size=64, dropout=0.0)
+    return config
+
+
+def _shrink_text(config: ConfigDict) -> ConfigDict:
     config.data = dict(
         source="synthetic",
         num_documents=64,
@@ -24,15 +45,6 @@ def shrink(config: ConfigDict) -> ConfigDict:
         val_split="train[80%:]",
         prepare_workers=0,
     )
-    model = config.model
-    is_grouped = model.num_heads > model.num_kv_heads
-    windows = model.get("windows", (0,))
-    if "head_size" in model:
-        model.head_size = 16
-    if any(windows):
-        model.windows = tuple(min(window, 16) for window in windows)
-    model.update(num_heads=16 if is_grouped else 8, num_kv_heads=8, num_layers=max(4, len(windows)))
-    model.update(model_size=64, mlp_size=128, dropout=0.0)
     config.train = dict(num_steps=40, batch_size=16)
     config.optimizer.schedule.warmup_steps = 5
     config.eval = dict(val=dict(split="val", every=20))

@@ -1,6 +1,7 @@
-"""What a decoder remembers of the positions already seen: the seam between a model and `models/generate.py`, and the
-keys and values of attention. A recurrent model's is in `models/rnn.py`."""
+"""What a decoder remembers of the positions already seen: the seam between a model and `models/generate.py`, the keys
+and values of attention, and the states of recurrent layers."""
 
+import sys
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
 from models.layers.attention import KeyValues
+from models.layers.recurrent import State
 
 
 @runtime_checkable
@@ -48,3 +50,21 @@ class KeyValueCache(NamedTuple):
 
     def forget_rows(self, is_forgotten_B: Bool[Array, "B"]) -> "KeyValueCache":
         return self._replace(length_B=jnp.where(is_forgotten_B, 0, self.length_B))
+
+
+class RecurrentCache(NamedTuple):
+    """The state of every layer, [Y, B, U]: all that a recurrent model remembers, however long a row is."""
+
+    state: State
+
+    @property
+    def capacity(self) -> int:
+        return sys.maxsize
+
+    def replace_rows(self, rows_R: Int[Array, "R"], other: "RecurrentCache") -> "RecurrentCache":
+        put = lambda old, new: old.at[:, rows_R].set(new)
+        return RecurrentCache(jax.tree.map(put, self.state, other.state))
+
+    def forget_rows(self, is_forgotten_B: Bool[Array, "B"]) -> "RecurrentCache":
+        forget = lambda leaf: jnp.where(is_forgotten_B[None, :, None], 0, leaf)
+        return RecurrentCache(jax.tree.map(forget, self.state))

@@ -14,7 +14,9 @@ from scipy.special import expit
 
 from models import generate
 from models.layers.recurrent import MakeRecurrent
-from models.rnn import Rnn, RnnConfig, RnnLm, RnnLmConfig
+from models.placement import ONE_DEVICE
+from models.rnn import Rnn, RnnLm
+from models.rnn_config import RnnConfig, RnnLmConfig
 from models.sampling import Sampling
 
 LM = RnnLmConfig(num_layers=3, hidden_size=16, vocab_size=48, init_std=0.5)
@@ -139,10 +141,10 @@ def test_jit_and_loops_change_nothing(config):
 @pytest.mark.parametrize("kind", ["lstm", "gru"])
 @pytest.mark.parametrize("reverse", [False, True])
 def test_gradients_are_the_limits_of_differences(kind, reverse):
-    """Of every leaf, the first state and the input, through steps that begin anew: the gradient has a rule of its own."""
+    """Of every leaf, the first state and the input, through steps that begin anew: the kernel has a rule of its own."""
     with jax.enable_x64():
         make_layer = MakeRecurrent(kind=kind, hidden_size=3, param_dtype="float64", compute_dtype="float64")
-        layer = make_layer(2, "I", rngs=nnx.Rngs(0))
+        layer = make_layer(2, "X", rngs=nnx.Rngs(0))
         rng = np.random.default_rng(0)
         keep = jnp.asarray([[1.0, 1], [1, 1], [0, 1], [1, 0]])
         graph, params = nnx.split(layer)
@@ -150,8 +152,6 @@ def test_gradients_are_the_limits_of_differences(kind, reverse):
         weights = rng.standard_normal((4, 2, 3))
 
         def loss(params, state, x):
-            from models.placement import ONE_DEVICE
-
             states = nnx.merge(graph, params)(x, state=state, keep_LB=keep, reverse=reverse, placement=ONE_DEVICE)
             return jnp.sum(states.h_BU * weights) + (jnp.sum(states.c_BU[-1]) if kind == "lstm" else 0)
 

@@ -20,6 +20,7 @@ from train.parallel.mesh import MeshShape
 from train.parallel.placement import MeshPlacement
 
 VIT = dict(num_layers=2, model_size=32, num_heads=8, mlp_size=64, num_outputs=5)
+RNN = dict(num_layers=2, hidden_size=8, num_outputs=5, dropout=0.3)
 IMAGE, SPECTROGRAM, TABLE = (8, 12, 3), (12, 8), (6,)
 CASES = {
     "vit": (
@@ -40,6 +41,11 @@ CASES = {
     "mlp": (
         "mlp",
         dict(input_shape=TABLE, num_outputs=5, hidden=(16, 16, 8), norm="layer", residual=True, dropout=0.3),
+    ),
+    "lstm": ("rnn", dict(RNN, input_shape=SPECTROGRAM, dropout_form="variational")),
+    "gru_both_ways": (
+        "rnn",
+        dict(RNN, kind="gru", bidirectional=True, pooling="max", norm="layer", num_layers=3, input_shape=IMAGE),
     ),
 }
 MESHES = [(8, 1, 1), (1, 8, 1), (1, 1, 8), (2, 2, 2)]

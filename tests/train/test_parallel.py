@@ -55,6 +55,21 @@ def test_families_train_alike_on_a_mesh(name):
     assert np.ptp(reports[0]) > 1e-3, "three batches, three losses"
 
 
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+def test_recurrent_models_train_alike_on_every_mesh(kind):
+    """The hidden axis is cut over `tensor` and gathered at each step; documents begin anew within rows."""
+    reports = []
+    for shape in [(1, 1, 1), *MESHES]:
+        config = spec.complete(config_flags.load(f"{runs.CONFIGS}/rnn_lm.py:tiny"))
+        config["mesh"] = dict(zip(("data", "fsdp", "tensor"), shape, strict=True))
+        config["model"].update(kind=kind, hidden_size=16, dropout=0.1)
+        config["data"]["seq_len"] = 16
+        engine = experiment.engine(spec.read(config), jax.devices()[: int(np.prod(shape))])
+        reports.append(losses(runs.train(engine, num_steps=3)[1]))
+        np.testing.assert_allclose(reports[-1], reports[0], rtol=0, atol=1e-5, err_msg=str(shape))
+    assert np.ptp(reports[0]) > 1e-3, "three batches, three losses"
+
+
 def test_initial_weights_are_the_same_on_every_mesh():
     states = []
     for shape in [(1, 1, 1), *MESHES]:
