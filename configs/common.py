@@ -59,6 +59,15 @@ def shrink_images(config: ConfigDict) -> ConfigDict:
     return _shrink_labelled(config, kind="shapes", num_classes=6)
 
 
+def with_corruptions(config: ConfigDict) -> ConfigDict:
+    """The same config, which at its end also measures the test split with each of five faults, at five strengths."""
+    for kind in ("blur", "noise", "rotation", "contrast", "occlusion"):
+        for strength in range(1, 6):
+            transforms = f"corrupt('{kind}', {strength})|{config.data.eval_transforms}"
+            config.eval[f"{kind}_{strength}"] = dict(config.eval.test, transforms=transforms)
+    return config
+
+
 def shrink_sound(config: ConfigDict, *, samples: int, shape: tuple[int, ...]) -> ConfigDict:
     """The `tiny` form of a config of sound: made-up tones of so many samples, which its transforms make `shape`."""
     return _shrink_labelled(config, kind="tones", num_classes=6, made_shape=(samples,), shape=shape)

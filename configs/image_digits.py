@@ -9,7 +9,7 @@ from configs import common
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    """`tiny`: on made-up shapes, over in seconds."""
+    """`corrupted`: tested with five faults too (scripts/compare_augmentations.py). `tiny`: on shapes, over in seconds."""
     config = common.make(
         seed=0,
         data=dict(
@@ -37,8 +37,10 @@ def get_config(arg: str = "") -> ConfigDict:
         checkpoint=dict(every_epochs=10.0, keep_last=2),
         log=dict(every=50),
     )
+    if arg == "corrupted":
+        return common.with_corruptions(config)
     if arg == "tiny":
         return common.shrink_images(config)
     if arg:
-        common.refuse("image_digits.py", arg)
+        common.refuse("image_digits.py", arg, "corrupted")
     return config

@@ -2,8 +2,8 @@
 
 import dataclasses
 import re
+from typing import Any
 
-from input_pipeline.spec import Data
 from models.sampling import Sampling
 from train import durations
 from train.durations import Every
@@ -65,12 +65,14 @@ class Evaluation(Every):
     part: str = ""
     batch_size: int = 0  # 0: train.batch_size
     params: str = "trained"  # or "ema"
+    transforms: str = ""  # in the place of data.eval_transforms, such as "corrupt('blur', 3)|normalize"
 
-    def check(self, path: str, data: Data, ema: Ema) -> None:
+    def check(self, path: str, data: Any, ema: Ema) -> None:
         """Raises a ValueError that names the field after `path`, such as "eval.val"."""
         check_params(self.params, ema, path=f"{path}.params")
         durations.check(self, path)
         at_least(0, {f"{path}.batch_size": self.batch_size})
+        self._check_transforms(path, data)
         if self.split not in SPLITS:
             raise ValueError(f"{path}.split: expected one of {', '.join(SPLITS)}, got {self.split!r}")
         if self.part and self.part not in data.mixture:
@@ -89,6 +91,18 @@ class Evaluation(Every):
             raise ValueError(
                 f"{path}.every: the test split is read once, at the end, got {amount}; write 0, or split='val'"
             )
+
+    def _check_transforms(self, path: str, data: Any) -> None:
+        if not self.transforms:
+            return
+        if data.modality == "text":
+            raise ValueError(f"{path}.transforms: expected none for text, got {self.transforms!r}")
+        try:
+            found = data.operations("eval_transforms", instead=self.transforms, mean=(0.0,), std=(1.0,))
+        except ValueError as error:
+            raise ValueError(str(error).replace("data.eval_transforms", f"{path}.transforms", 1)) from None
+        if found.mixing:
+            raise ValueError(f"{path}.transforms: expected no mixing of rows, got {self.transforms!r}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

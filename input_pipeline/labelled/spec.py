@@ -84,10 +84,13 @@ class LabelledData:
         if self.operations("eval_transforms", mean=(0.0,), std=(1.0,)).mixing:
             raise ValueError(f"data.eval_transforms: expected no mixing of rows, got {self.eval_transforms!r}")
 
-    def operations(self, field: str, **given: Any) -> Operations:
-        """Those of `transforms` or `eval_transforms`. `given`: of the training rows, what operations may want."""
+    def operations(self, field: str, *, instead: str = "", **given: Any) -> Operations:
+        """Those of `transforms` or `eval_transforms`, or of another line instead.
+
+        `given`: of the training rows, what operations may want.
+        """
         given |= {"sample_rate": self.sample_rate}
-        return parse(getattr(self, field), field=field, modality=self.modality, **given)
+        return parse(instead or getattr(self, field), field=field, modality=self.modality, **given)
 
     @cached_property
     def splits(self) -> dict[str, splits.Split]:

@@ -37,9 +37,8 @@ class Feed:
         """Training rows, their weights and their transforms."""
         raise NotImplementedError
 
-    @property
-    def eval_transforms(self) -> tuple[Transform, ...]:
-        """What is done to the rows of other splits."""
+    def eval_transforms(self, evaluation: spec.Evaluation) -> tuple[Transform, ...]:
+        """What is done to the rows that an evaluation reads."""
         return ()
 
     def evaluated(self, evaluation: spec.Evaluation) -> Rows:
@@ -122,6 +121,6 @@ class Feed:
             self.evaluated(evaluation),
             batch_size=size,
             row_range=meshes.local_rows(mesh, size),
-            transforms=self.eval_transforms,
+            transforms=self.eval_transforms(evaluation),
         ) as local:
             yield from map(partial(meshes.place_batch, mesh, batch_size=size), local)

@@ -34,9 +34,8 @@ class LabelledFeed(Feed):
     def training(self) -> tuple[Part, ...]:
         return (Part("", self.rows["train"][""], transforms=self.run.data.operations("transforms", **self.given).rows),)
 
-    @cached_property
-    def eval_transforms(self) -> tuple[Transform, ...]:
-        return self.run.data.operations("eval_transforms", **self.given).rows
+    def eval_transforms(self, evaluation: spec.Evaluation) -> tuple[Transform, ...]:
+        return self.run.data.operations("eval_transforms", instead=evaluation.transforms, **self.given).rows
 
     def evaluated(self, evaluation: spec.Evaluation) -> Rows:
         return self.rows[evaluation.split][""]
@@ -48,7 +47,7 @@ class LabelledFeed(Feed):
         return mistakes.explain(
             evaluated,
             rows=self.evaluated(evaluation),
-            operations=self.eval_transforms,
+            operations=self.eval_transforms(evaluation),
             modality=self.run.data.modality,
             labels=self.run.data.labels,
             classes=self.examples.classes,
@@ -105,10 +104,9 @@ def prepare(run: spec.Run, *, progress: Progress) -> LabelledFeed:
             "--config.data.fingerprint='' accepts it"
         )
     feed = LabelledFeed(run, rows, examples, _moments(training) if data.modality == "table" else {})
-    for split, by_part in rows.items():
-        is_training = split == "train"
-        operations = feed.training[0].transforms if is_training else feed.eval_transforms
-        by_part[""].try_out(operations, field="transforms" if is_training else "eval_transforms")
+    training.try_out(feed.training[0].transforms, field="transforms")
+    for evaluation in run.eval.values():
+        feed.evaluated(evaluation).try_out(feed.eval_transforms(evaluation), field="eval_transforms")
     return feed
 
 
