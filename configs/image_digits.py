@@ -9,7 +9,7 @@ from configs import common
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    """`corrupted`: tested with five faults too (scripts/compare_augmentations.py). `tiny`: on shapes, over in seconds."""
+    """`corrupted`: tested with five faults too (scripts/compare_augmentations.py). `tiny`: shapes, over in seconds."""
     config = common.make(
         seed=0,
         data=dict(
