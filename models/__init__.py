@@ -2,8 +2,17 @@
 
 from models.cnn import Cnn
 from models.mlp import MLP
+from models.resnet import ResNet
 from models.rnn import Rnn, RnnLm
 from models.transformer import Transformer
 from models.vit import ViT
 
-MODELS = {"cnn": Cnn, "mlp": MLP, "rnn": Rnn, "rnn_lm": RnnLm, "transformer": Transformer, "vit": ViT}
+MODELS = {
+    "cnn": Cnn,
+    "mlp": MLP,
+    "resnet": ResNet,
+    "rnn": Rnn,
+    "rnn_lm": RnnLm,
+    "transformer": Transformer,
+    "vit": ViT,
+}

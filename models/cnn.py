@@ -6,20 +6,18 @@ have one column.
 
 import dataclasses
 import math
-from functools import partial
 from itertools import pairwise
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Key
 
-from models.layers.batch_norm import BatchNorm
+from models.layers import channel_norm
+from models.layers.channel_norm import MakeNorm
 from models.layers.conv import Conv, Window, as_image
 from models.layers.dropout import dropout, fold
-from models.layers.group_norm import GroupNorm
-from models.layers.linear import Linear
+from models.layers.linear import dense
 from models.layers.pool import POOLINGS, mean_positions, pool
 from models.placement import ONE_DEVICE, Placement
 
@@ -55,7 +53,7 @@ class CnnConfig:
                 raise ValueError(f"model.{name}: expected numbers of at least 1, got {getattr(self, name)}")
         if not self.channels:
             raise ValueError("model.channels: expected the channels of one stage or more, got (); write (32, 64, 128)")
-        for name in ("convs_per_stage", "kernel_size", "norm_groups", "pool_size"):
+        for name in ("convs_per_stage", "kernel_size", "pool_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"model.{name}: expected at least 1, got {getattr(self, name)}")
         for name, known in CHOICES.items():
@@ -64,20 +62,8 @@ class CnnConfig:
         for name in ("stage_dropout", "dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"model.{name}: expected a share in [0, 1), got {getattr(self, name)}")
-        self._check_norm()
+        channel_norm.check(self, self.channels)
         self._check_input()
-
-    def _check_norm(self):
-        if self.norm_epsilon <= 0:
-            raise ValueError(f"model.norm_epsilon: expected a number above 0, got {self.norm_epsilon}")
-        if not 0 <= self.norm_momentum < 1:
-            raise ValueError(f"model.norm_momentum: expected a share in [0, 1), got {self.norm_momentum}")
-        odd = [size for size in self.channels if size % self.norm_groups]
-        if self.norm == "group" and odd:
-            raise ValueError(
-                f"model.norm_groups: expected a divisor of every number in model.channels={self.channels}, "
-                f"got {self.norm_groups}; write {math.gcd(*self.channels)} or a divisor of it"
-            )
 
     def _check_input(self):
         if not 1 <= len(self.input_shape) <= 3:
@@ -111,26 +97,22 @@ class ConvNorm(nnx.Module):
     """Convolution, norm, ReLU."""
 
     def __init__(self, config: CnnConfig, sizes: tuple[int, int], *, rngs: nnx.Rngs):
-        dtypes = dict(param_dtype=jnp.dtype(config.param_dtype))
+        dtype = jnp.dtype(config.param_dtype)
         self.conv = Conv(
             sizes,
             window=config.square(config.kernel_size),
             use_bias=config.norm == "none",
+            param_dtype=dtype,
             compute_dtype=config.compute_dtype,
             rngs=rngs,
-            **dtypes,
         )
-        make_norm = {
-            "none": lambda *_, **__: None,
-            "batch": partial(BatchNorm, momentum=config.norm_momentum),
-            "group": partial(GroupNorm, num_groups=config.norm_groups),
-        }[config.norm]
-        self.norm = make_norm(sizes[1], epsilon=config.norm_epsilon, **dtypes)
+        make_norm = MakeNorm(config.norm, config.norm_groups, config.norm_momentum, config.norm_epsilon, dtype)
+        self.norm = make_norm(sizes[1])
 
     def __call__(self, x_BHWC, *, is_training: bool, placement):
         x_BHWC = self.conv(x_BHWC, placement=placement)
         if self.norm is not None:
-            x_BHWC = self.norm(x_BHWC, is_training=is_training, placement=placement)
+            x_BHWC = self.norm(x_BHWC, is_training=is_training)
         return jax.nn.relu(x_BHWC)
 
 
@@ -173,10 +155,3 @@ class Cnn(nnx.Module):
             x_BO = dropout(x_BO, fold(dropout_keys_B, len(self.stages) + index), rate=self.config.dropout)
             x_BO = layer("BO,OC->BC", x_BO, placement=placement)
         return x_BO.astype(jnp.float32)
-
-
-def dense(config: CnnConfig, sizes: tuple[int, int], *, rngs: nnx.Rngs) -> Linear:
-    """A layer of the head, which starts normal with variance 1 / fan in."""
-    dtype: Any = jnp.dtype(config.param_dtype)
-    kernel = jax.random.normal(rngs.params(), sizes, dtype) * sizes[0] ** -0.5
-    return Linear(kernel, "OC", jnp.zeros(sizes[1], dtype), "C", dtype=config.compute_dtype)

@@ -12,7 +12,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from models.layers.attention import Attend, attend
-from models.layers.batch_norm import moments
 from models.layers.conv import Window, convolve
 
 LayerFn = Callable[[Any, Any], tuple[Any, Any]]
@@ -27,10 +26,6 @@ class Placement(Protocol):
 
     def conv(self, x_BHWC: Float[Array, "B H W C"], kernel_IJCO: Float[Array, "I J C O"], *, stride: Window) -> Array:
         """`models.layers.conv.convolve` with a kernel that is gathered first -> [B, h, w, O]."""
-        ...
-
-    def moments(self, x: Float[Array, "B *dims N"]) -> tuple[Float[Array, "N"], Float[Array, "N"]]:
-        """Mean and variance of each channel over the global batch, in float32."""
         ...
 
     def lookup(self, table_VD: Float[Array, "V D"], ids_BL: Int[Array, "B L"]) -> Float[Array, "B L D"]:
@@ -78,7 +73,6 @@ class OneDevice:
 
     attend = staticmethod(attend)
     conv = staticmethod(convolve)
-    moments = staticmethod(moments)
 
     def einsum(self, equation, x, weight, *, dtype=None):
         return jnp.einsum(equation, x, weight, preferred_element_type=dtype)

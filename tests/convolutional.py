@@ -6,13 +6,17 @@ import numpy as np
 from flax import nnx
 
 from models.cnn import Cnn, CnnConfig
+from models.resnet import ResNet, ResNetConfig
 
 CNN = dict(channels=(8, 16), norm_groups=4, num_outputs=8)
+RESNET = dict(width=1 / 8, num_outputs=8, zero_init=False)
 MODELS = {
     "plain": (Cnn, CnnConfig(**CNN, norm="none", hidden=(24,), input_shape=(9, 8, 3))),
     "batch": (Cnn, CnnConfig(**CNN, norm="batch", convs_per_stage=2, pooling="mean", input_shape=(8, 8, 1))),
     "spectrogram": (Cnn, CnnConfig(**CNN, norm="group", head="mean", input_shape=(12, 10))),
     "wave": (Cnn, CnnConfig(**CNN, norm="batch", kernel_size=5, pool_size=4, input_shape=(64,))),
+    "resnet18": (ResNet, ResNetConfig(**RESNET, depth=18, stem="small", input_shape=(8, 8, 3))),
+    "resnet50": (ResNet, ResNetConfig(**RESNET, depth=50, norm="group", norm_groups=4, input_shape=(20, 16))),
 }
 
 
@@ -67,11 +71,9 @@ def conv(w: dict, x: np.ndarray, *, stride: int = 1) -> np.ndarray:
     rows, columns = w["kernel"].shape[:2]
     padding = ((0, 0), ((rows - 1) // 2, rows // 2), ((columns - 1) // 2, columns // 2), (0, 0))
     padded = np.pad(x, padding)
-    strides = (stride if rows > 1 or stride > 1 else 1, stride if x.shape[2] > 1 else 1)
-    height, width = (-(-size // step) for size, step in zip(x.shape[1:3], strides, strict=True))
-    y = np.zeros((len(x), height, width, w["kernel"].shape[3]))
-    for i, j in np.ndindex(height, width):
-        piece = padded[:, i * strides[0] :, j * strides[1] :][:, :rows, :columns]
+    y = np.zeros((len(x), *(-(-size // stride) for size in x.shape[1:3]), w["kernel"].shape[3]))
+    for i, j in np.ndindex(*y.shape[1:3]):
+        piece = padded[:, i * stride :, j * stride :][:, :rows, :columns]
         y[:, i, j] = np.tensordot(piece, w["kernel"], 3)
     return y + w.get("bias", 0)
 

@@ -1,6 +1,6 @@
 """Batch norm (Ioffe and Szegedy, 2015, https://arxiv.org/abs/1502.03167), computed in float32."""
 
-import math
+from functools import partial
 from typing import Any
 
 import jax
@@ -24,35 +24,68 @@ class BatchNorm(nnx.Module):
     batch's, its variance unbiased (algorithm 2).
     """
 
-    def __init__(self, size: int, *, momentum: float, epsilon: float, param_dtype: Any):
+    def __init__(self, size: int, *, start: float, momentum: float, epsilon: float, param_dtype: Any):
+        """`start`: the scale's first value."""
         self.momentum = momentum
         self.epsilon = epsilon
-        self.scale = param(jnp.ones(size, param_dtype), "N")
+        self.scale = param(jnp.full(size, start, param_dtype), "N")
         self.bias = param(jnp.zeros(size, param_dtype), "N")
         self.mean = statistic(jnp.zeros(size, jnp.float32))
         self.variance = statistic(jnp.ones(size, jnp.float32))
 
-    def __call__(self, x: Float[Array, "B *dims N"], *, is_training: bool, placement) -> Float[Array, "B *dims N"]:
-        if is_training:
-            mean, variance = placement.moments(x)
-            self._remember(mean, variance, count=math.prod(x.shape[:-1]))
-        else:
-            mean, variance = self.mean[...], self.variance[...]
-        scale = self.scale[...].astype(jnp.float32) * jax.lax.rsqrt(variance + self.epsilon)
-        shift = self.bias[...].astype(jnp.float32) - mean * scale
+    def __call__(self, x: Float[Array, "B *dims N"], *, is_training: bool) -> Float[Array, "B *dims N"]:
         y = x.astype(jnp.float32)
-        return (y * placement.spread(scale, "N", y) + placement.spread(shift, "N", y)).astype(x.dtype)
+        scale, bias = self.scale[...].astype(jnp.float32), self.bias[...].astype(jnp.float32)
+        if is_training:
+            y, mean, variance = normalise(y, scale, bias, self.epsilon)
+            self._remember(mean, variance, count=x.size // x.shape[-1])
+        else:
+            y = _apply(y, scale, bias, self.mean[...], self.variance[...], self.epsilon)
+        return y.astype(x.dtype)
 
     def _remember(self, mean, variance, *, count: int):
         share = 1 - self.momentum
         unbiased = variance * (count / max(count - 1, 1))
-        self.mean[...] += share * (jax.lax.stop_gradient(mean) - self.mean[...])
-        self.variance[...] += share * (jax.lax.stop_gradient(unbiased) - self.variance[...])
+        self.mean[...] += share * (mean - self.mean[...])
+        self.variance[...] += share * (unbiased - self.variance[...])
 
 
-def moments(x: Float[Array, "B *dims N"]) -> tuple[Float[Array, "N"], Float[Array, "N"]]:
-    """Mean and variance (biased) of each channel, in float32."""
-    x = x.astype(jnp.float32)
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def normalise(
+    x: Float[Array, "B *dims N"], scale: Float[Array, "N"], bias: Float[Array, "N"], epsilon: float
+) -> tuple[Float[Array, "B *dims N"], Float[Array, "N"], Float[Array, "N"]]:
+    """-> the normalised array, and the mean and (biased) variance of each channel, which have no gradient.
+
+    The backward pass is that of the paper, section 3, gathered into two passes over the array.
+    """
+    return _normalise(x, scale, bias, epsilon)[0]
+
+
+def _normalise(x, scale, bias, epsilon):
     dims = tuple(range(x.ndim - 1))
     mean = jnp.mean(x, axis=dims)
-    return mean, jnp.mean(jnp.square(x - jnp.expand_dims(mean, dims)), axis=dims)
+    variance = jnp.mean(jnp.square(x - jnp.expand_dims(mean, dims)), axis=dims)
+    return (_apply(x, scale, bias, mean, variance, epsilon), mean, variance), (x, scale, mean, variance)
+
+
+def _apply(x, scale, bias, mean, variance, epsilon):
+    """Vectors of channels lie whole wherever they are, so they need no `Placement`."""
+    factor = scale * jax.lax.rsqrt(variance + epsilon)
+    dims = range(x.ndim - 1)
+    return x * jnp.expand_dims(factor, dims) + jnp.expand_dims(bias - mean * factor, dims)
+
+
+def _gradients(epsilon, kept, grads):
+    x, scale, mean, variance = kept
+    grad, dims = grads[0], tuple(range(x.ndim - 1))
+    spread = partial(jnp.expand_dims, axis=dims)
+    count = x.size // x.shape[-1]
+    inverse = jax.lax.rsqrt(variance + epsilon)
+    centred = x - spread(mean)
+    bias_grad = jnp.sum(grad, axis=dims)
+    scale_grad = jnp.sum(grad * centred, axis=dims) * inverse
+    common = spread(bias_grad / count) + centred * spread(scale_grad * inverse / count)
+    return spread(scale * inverse) * (grad - common), scale_grad, bias_grad
+
+
+normalise.defvjp(_normalise, _gradients)

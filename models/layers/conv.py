@@ -45,13 +45,18 @@ class Conv(nnx.Module):
         y = placement.conv(x_BHWC, self.kernel[...].astype(self.dtype), stride=self.stride)
         if self.bias is None:
             return y
-        return y + placement.spread(self.bias[...].astype(self.dtype), "N", y)
+        return y + jnp.expand_dims(self.bias[...].astype(self.dtype), (0, 1, 2))
 
 
 def convolve(
     x_BHWC: Float[Array, "B H W C"], kernel_IJCO: Float[Array, "I J C O"], *, stride: Window
 ) -> Float[Array, "B h w O"]:
     """The plain form: cross-correlation with (size - 1) // 2 zeros before the first position and size // 2 after."""
-    padding = [((size - 1) // 2, size // 2) for size in kernel_IJCO.shape[:2]]
     layout = ("NHWC", "HWIO", "NHWC")
-    return jax.lax.conv_general_dilated(x_BHWC, kernel_IJCO, stride, padding, dimension_numbers=layout)
+    zeros = padding(kernel_IJCO.shape[:2])
+    return jax.lax.conv_general_dilated(x_BHWC, kernel_IJCO, stride, zeros, dimension_numbers=layout)
+
+
+def padding(window: Window) -> list[tuple[int, int]]:
+    """Zeros before the first and after the last row, and the same of columns."""
+    return [((size - 1) // 2, size // 2) for size in window]

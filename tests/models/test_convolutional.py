@@ -1,5 +1,8 @@
 """The contract of every convolutional model, and each against its slow form in numpy."""
 
+import dataclasses
+from functools import partial
+
 import convolutional as slow
 import jax
 import jax.numpy as jnp
@@ -9,6 +12,11 @@ from convolutional import MODELS, inputs_of, keys_of, make, train_once
 from flax import nnx
 
 from models.cnn import CnnConfig
+from models.layers.batch_norm import normalise
+from models.layers.pool import pool
+from models.layers.stochastic_depth import rate_of, stochastic_depth
+from models.placement import ONE_DEVICE
+from models.resnet import ResNet, ResNetConfig
 
 
 @pytest.mark.parametrize("is_training", [False, True])
@@ -38,6 +46,113 @@ def cnn(name, model, inputs, *, is_training):
     for layer in layers[:-1]:
         x = np.maximum(x @ layer["kernel"] + layer["bias"], 0)
     return x @ layers[-1]["kernel"] + layers[-1]["bias"]
+
+
+@pytest.mark.parametrize("is_training", [False, True])
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+def test_the_resnet_equals_its_slow_form(name, is_training):
+    model, inputs = make(name), inputs_of(name)
+    logits = jax.jit(lambda model, keys: model(jnp.asarray(inputs), dropout_keys_B=keys))(
+        model, keys_of() if is_training else None
+    )
+    expected = resnet(name, slow.arrays(model), inputs.astype(np.float64), is_training=is_training)
+    np.testing.assert_allclose(logits, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
+
+
+def resnet(name, w, x, *, is_training):
+    """He et al. (2015), table 1 and figure 5, with the stride of a bottleneck in its 3 x 3 convolution."""
+    is_small = name == "resnet18"
+    norm = partial(slow.batch_norm, is_training=is_training) if is_small else partial(slow.group_norm, num_groups=4)
+    relu = partial(np.maximum, 0)
+    if is_small:
+        x = relu(norm(w["stem_norm"], slow.conv(w["stem"], x)))
+    else:
+        x = relu(norm(w["stem_norm"], slow.conv(w["stem"], x[..., None], stride=2)))
+        padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-np.inf)
+        parts = [padded[:, i : i + x.shape[1] : 2, j : j + x.shape[2] : 2] for i in range(3) for j in range(3)]
+        x = np.max(parts, axis=0)
+    firsts = (2, 4, 6) if is_small else (3, 7, 13)  # blocks that halve their input
+    for number, block in sorted(w["blocks"].items()):
+        stride = 2 if number in firsts else 1
+        y = x
+        for index, layer in sorted(block["convs"].items()):
+            here = stride if index == (0 if is_small else 1) else 1
+            y = norm(block["norms"][index], slow.conv(layer, relu(y) if index else y, stride=here))
+        if number in firsts or (number == 0 and not is_small):
+            x = norm(block["projection_norm"], slow.conv(block["projection"], x, stride=stride))
+        x = relu(x + y)
+    return x.mean((1, 2)) @ w["head"]["kernel"] + w["head"]["bias"]
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize(
+    ("depth", "num_params"),
+    [(18, 11_689_512), (34, 21_797_672), (50, 25_557_032), (101, 44_549_160), (152, 60_192_808)],
+)
+def test_resnets_have_the_published_parameters(depth, num_params):
+    """As torchvision's models of these names have."""
+    config = ResNetConfig(depth=depth, input_shape=(224, 224, 3), num_outputs=1000)
+    model = nnx.eval_shape(lambda: ResNet(config, rngs=nnx.Rngs(0)))
+    assert sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param))) == num_params
+
+
+def test_zero_init_makes_blocks_the_identity():
+    """So a net of depth 18 begins as its stem and its projections alone."""
+    config = dataclasses.replace(MODELS["resnet18"][1], zero_init=True)
+    model = ResNet(config, rngs=nnx.Rngs(0))
+    x = jnp.abs(jax.random.normal(jax.random.key(0), (2, 8, 8, 8)))
+    np.testing.assert_array_equal(model.blocks[1](x, keys_B=None, placement=ONE_DEVICE), x)
+
+
+@pytest.mark.fast
+def test_stochastic_depth_keeps_the_mean_and_whole_rows():
+    keys_B = keys_of(4000)
+    kept = stochastic_depth(jnp.ones((4000, 2, 3)), keys_B, rate=0.25)
+    np.testing.assert_allclose(np.unique(kept), [0, 4 / 3], rtol=1e-6)
+    assert (np.ptp(kept, axis=(1, 2)) == 0).all()
+    assert abs(float(kept.mean()) - 1) < 0.03
+    np.testing.assert_array_equal(stochastic_depth(jnp.ones((4, 2)), None, rate=0.25), 1)
+    assert [rate_of(layer, num_layers=4, last=0.2) for layer in range(4)] == pytest.approx([0.05, 0.1, 0.15, 0.2])
+
+
+def test_stochastic_depth_trains_another_net_a_row():
+    inputs = jnp.asarray(inputs_of("resnet18"))
+    model = make("resnet18", stochastic_depth=0.5, norm="group", norm_groups=4)
+    run = jax.jit(lambda keys: model(inputs, dropout_keys_B=keys))
+    np.testing.assert_array_equal(run(keys_of()), run(keys_of()))
+    assert (np.abs(run(keys_of()) - run(keys_of(seed=3))).max(axis=1) > 0).sum() > 4
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("kind", ["max", "mean"])
+@pytest.mark.parametrize("window", [(2, 2), (3, 2), (4, 1)])
+def test_pooling(kind, window):
+    x = np.random.default_rng(0).normal(size=(2, 9, 7, 3)).astype(np.float32)
+    np.testing.assert_allclose(pool(jnp.asarray(x), window, kind=kind), slow.pooled(x, window, kind=kind), atol=1e-6)
+
+
+@pytest.mark.fast
+def test_the_first_of_equal_values_has_the_gradient():
+    x = jnp.asarray([[1.0, 3.0, 5.0, 5.0], [3.0, 2.0, 5.0, 5.0]])[None, ..., None]
+    grad = jax.grad(lambda x: jnp.sum(pool(x, (2, 2), kind="max") * jnp.array([[[[2.0], [7.0]]]])))(x)
+    np.testing.assert_array_equal(grad[0, ..., 0], [[0, 2, 7, 0], [0, 0, 0, 0]])
+    assert np.isnan(pool(x.at[0, 0, 1].set(jnp.nan), (2, 2), kind="max")[0, 0, 0, 0]), "what is no number stays seen"
+
+
+@pytest.mark.fast
+def test_batch_norms_gradient_equals_that_of_its_formula():
+    x = jax.random.normal(jax.random.key(0), (4, 3, 3, 5)) * 2 + 1
+    scale, bias, weights = (jax.random.normal(jax.random.key(seed), (5,)) for seed in (1, 2, 3))
+
+    def formula(x, scale, bias):
+        mean, variance = (moment(x, axis=(0, 1, 2), keepdims=True) for moment in (jnp.mean, jnp.var))
+        return (x - mean) / jnp.sqrt(variance + 1e-5) * scale[None, None, None] + bias[None, None, None]
+
+    loss = lambda norm: lambda *args: jnp.sum(jnp.sin(norm(*args)) * weights[None, None, None])
+    expected = jax.grad(loss(formula), argnums=(0, 1, 2))(x, scale, bias)
+    found = jax.grad(loss(lambda *args: normalise(*args, 1e-5)[0]), argnums=(0, 1, 2))(x, scale, bias)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -101,6 +216,24 @@ def test_bfloat16_is_near(name):
 def test_what_a_cnn_cannot_be(changes, says):
     with pytest.raises(ValueError, match=says):
         CnnConfig(**{**dict(input_shape=(28, 28, 1), num_outputs=10), **changes})
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (dict(depth=20), "model.depth: expected one of 18, 34, 50, 101, 152, got 20"),
+        (dict(stem="big"), "model.stem: expected one of imagenet, small, got 'big'"),
+        (dict(norm="none"), "model.norm: expected one of batch, group"),
+        (dict(stochastic_depth=1.0), r"model.stochastic_depth: expected a share in \[0, 1\), got 1.0"),
+        (dict(width=0.001), "model.width: expected at least 1/64"),
+        (dict(norm="group", width=0.25), "model.norm_groups: expected a divisor .* got 32; write 16"),
+        (dict(input_shape=(16000,)), "data.shape: expected .height, width, channels"),
+    ],
+)
+def test_what_a_resnet_cannot_be(changes, says):
+    with pytest.raises(ValueError, match=says):
+        ResNetConfig(**{**dict(input_shape=(28, 28, 1), num_outputs=10), **changes})
 
 
 @pytest.mark.parametrize("name", MODELS)

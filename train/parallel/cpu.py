@@ -1,21 +1,26 @@
 """What runs faster on CPUs and is chosen for them alone: products and column sums of flat rows, unrolled layers, and
 Eigen's matmuls. LOG.md has what each is worth. M in names of arrays: the rows, all positions of a batch."""
 
+import functools
 import math
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
+from models.layers.conv import Window, convolve, padding
 from models.placement import LayerFn
 from train.parallel import rules
 from train.parallel.placement import MeshPlacement
 
 # For XLA: no product goes to the library YNN, which is slower here than Eigen; the list of what may go there is empty.
 COMPILER_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
+
+FEW_TERMS = 32  # of each of a convolution's sums: 3 x 3 windows of grey or coloured images
 
 
 def suits(mesh: Mesh) -> bool:
@@ -47,6 +52,11 @@ class CpuPlacement(MeshPlacement):
         )
         shape = (*x.shape[: len(rows)], *map(size.__getitem__, made))
         return jax.lax.reshape(y, shape, out_sharding=rules.used(output))
+
+    def conv(self, x_BHWC: jax.Array, kernel_IJCO: jax.Array, *, stride: Window) -> jax.Array:
+        kernel_IJCO = self.weight(kernel_IJCO, "IJCN")
+        few = math.prod(kernel_IJCO.shape[:3]) <= FEW_TERMS and stride == (1, 1)
+        return convolve_few(x_BHWC, kernel_IJCO) if few else convolve(x_BHWC, kernel_IJCO, stride=stride)
 
     def spread(self, weight: jax.Array, letters: str, x: jax.Array) -> jax.Array:
         vector = jax.lax.reshape(self.weight(weight, letters), (weight.size,), out_sharding=rules.used("N"))
@@ -80,3 +90,26 @@ def _sum_rows(num_rows, _, grad_MN):
 
 
 spread_rows.defvjp(_spread_rows, _sum_rows)
+
+
+@jax.custom_vjp
+def convolve_few(x_BHWC: Float[Array, "B H W C"], kernel_IJCO: Float[Array, "I J C O"]) -> Float[Array, "B h w O"]:
+    """`convolve` with a stride of 1, term by term in one loop: Eigen's product is slow where sums have few terms."""
+    height, width = x_BHWC.shape[1:3]
+    padded = jnp.pad(x_BHWC, ((0, 0), *padding(kernel_IJCO.shape[:2]), (0, 0)))
+    terms = (
+        padded[:, i : i + height, j : j + width, c, None] * kernel_IJCO[None, None, None, i, j, c]
+        for i, j, c in np.ndindex(*kernel_IJCO.shape[:3])
+    )
+    return functools.reduce(jnp.add, terms)
+
+
+def _convolve_few(x_BHWC, kernel_IJCO):
+    return convolve_few(x_BHWC, kernel_IJCO), (x_BHWC, kernel_IJCO)
+
+
+def _backward(inputs, grad):
+    return jax.vjp(partial(convolve, stride=(1, 1)), *inputs)[1](grad)
+
+
+convolve_few.defvjp(_convolve_few, _backward)

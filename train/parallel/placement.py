@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 
 from models.layers.attention import attend
-from models.layers.batch_norm import moments
 from models.layers.conv import Window, convolve
 from models.placement import LayerFn, loop_layers
 from train.parallel import rules
@@ -52,9 +51,6 @@ class MeshPlacement:
 
     def conv(self, x_BHWC: jax.Array, kernel_IJCO: jax.Array, *, stride: Window) -> jax.Array:
         return convolve(x_BHWC, self.weight(kernel_IJCO, "IJCN"), stride=stride)
-
-    def moments(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return moments(x)
 
     def lookup(self, table_VD: jax.Array, ids_BL: jax.Array) -> jax.Array:
         return self.weight(table_VD, "VD").at[ids_BL].get(out_sharding=rules.used("BLD"))
