@@ -145,17 +145,19 @@ def _resized(images_BHWC: np.ndarray, height: int, width: int, *, boxes: Any = N
     """uint8 [B, height, width, C]: of each picture, or of its box."""
     from PIL import Image
 
-    batch, num_channels = len(images_BHWC), images_BHWC.shape[-1]
+    num_channels = images_BHWC.shape[-1]
     if images_BHWC.shape[1:3] == (height, width) and boxes is None:
         return images_BHWC
-    found = np.empty((batch, height, width, num_channels), np.uint8)
+    if not len(images_BHWC):
+        return np.empty((0, height, width, num_channels), np.uint8)
     plain = images_BHWC[..., 0] if num_channels == 1 else images_BHWC
-    for i in range(batch):
+    found = []
+    for i in range(len(images_BHWC)):
         left, top, right, bottom = boxes[i] if boxes else (0, 0, *plain.shape[2:0:-1])
         part = Image.fromarray(plain[i, top:bottom, left:right])
         resized = part.resize((width, height), Image.Resampling.BILINEAR)
-        found[i] = np.asarray(resized).reshape(height, width, num_channels)
-    return found
+        found.append(np.asarray(resized).reshape(height, width, num_channels))
+    return found[0][None] if len(found) == 1 else np.stack(found)
 
 
 def _filled(images_BHWC: np.ndarray, sides: list[tuple[int, int]], *, value: float) -> np.ndarray:
