@@ -32,6 +32,7 @@ FLOORS = {
     "train.step": 3,
     "train.adafactor": 2,
     "train.findings": 2,
+    "train.proximal": 2,
     "train.groups": 2,
     "train.muon": 2,
     "train.objectives": 2,

@@ -72,6 +72,7 @@ class Engine:
             self.run.ema,
             self.run.mixing,
             self.run.data.num_classes if self.run.mixing else 0,
+            optimizer.sparse(self.run.optimizer, self.definition.axes),
         )
         shardings = jax.tree.map(lambda leaf: leaf.sharding, self.abstract_state)
         options = self.compiler_options

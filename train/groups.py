@@ -14,8 +14,8 @@ from train import trees
 class Group:
     """The parameters whose names, such as `layers/mlp/up/kernel`, the regex `params` finds.
 
-    `rate` and `decay` are factors: of the run's learning rate, whatever its schedule, and of its weight decay. A group
-    of rate 0 is frozen: it has no optimizer state, and its gradients do not count for the clipping.
+    `rate` and `decay` are factors: of the run's learning rate, whatever its schedule, and of its weight decay and L1.
+    A group of rate 0 is frozen: it has no optimizer state, and its gradients do not count for the clipping.
     """
 
     params: str

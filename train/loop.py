@@ -106,6 +106,8 @@ class Loop:
             means = {f"train/{name}": total / (counts[name] or 1) for name, total in totals.items()}
             told = {"train/grad_norm": report.grad_norm, "train/learning_rate": report.learning_rate}
             told |= {"train/skipped_steps": report.num_skipped}
+            if report.zero_fraction is not None:
+                told["train/zero_fraction"] = report.zero_fraction
             timings = self.clock.report(step, amount=amount)
             self.writer.write(step, {name: float(value) for name, value in (means | told | timings).items()})
 

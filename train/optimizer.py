@@ -1,4 +1,4 @@
-"""Optimizers: one optax chain from a config: clip, the optimizer's own rule and decay, schedule, groups, rate.
+"""Optimizers: one optax chain from a config: clip, the optimizer's own rule and decay, schedule, groups, rate, L1.
 
 An optimizer is a dataclass of exactly the fields that it reads, so a field that it would ignore cannot be set. Its
 numbers (the float fields, and the groups' rates) are values in the optimizer's state (`optax.inject_hyperparams`), not
@@ -11,14 +11,13 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float
 from optax import GradientTransformation as Transformation
 
-from train import adafactor, groups, matrices, muon, trees
+from train import adafactor, groups, matrices, muon, proximal, trees
 from train.groups import Group
 from train.schedules import Schedule
 
@@ -28,17 +27,25 @@ Values = Mapping[str, Array]  # the hyperparameters of a step, as they stand in 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Optimizer:
-    """What the config section `optimizer` holds whatever its `name`; each optimizer adds its own fields."""
+    """What the config section `optimizer` holds whatever its `name`; each optimizer adds its own fields.
+
+    `l1` above 0 shrinks what decays by rate * l1 after each update, never past zero, so that weights become zero and
+    stay it (`train/proximal.py`). It is decoupled, as AdamW's decay is: the threshold takes no part in an optimizer's
+    momentum nor in its scales. With plain SGD this minimises loss + l1 * |w|; with SGD's momentum m, whose updates are
+    1 / (1 - m) times the gradient, loss + (1 - m) * l1 * |w|. Adaptive optimizers, whose own proximal step would have
+    a threshold for each weight by its scale, shrink all alike: l1 then is what a step of rate one takes off a weight.
+    """
 
     learning_rate: float = 1e-3  # the peak rate
     schedule: Schedule = Schedule()
     weight_decay: float = 0.0
+    l1: float = 0.0
     decay_mask: str = r"(kernel|embed|positions|head)$"  # a regex over parameter names: these decay
     clip_norm: float = 1.0  # greatest global norm of a gradient; 0: no clipping
     groups: Mapping[str, Group] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
-        for name, value in self._floats().items():
+        for name, value in self.floats.items():
             if name == "epsilon" and value <= 0:
                 raise ValueError(f"optimizer.epsilon: expected a number above 0, got {value}; write 1e-8")
             if "momentum" in name and not 0 <= value < 1:
@@ -60,9 +67,11 @@ class Optimizer:
     @property
     def hyperparameters(self) -> dict[str, float | np.ndarray]:
         """What lives in the optimizer's state as values: one for each float, one a group for the groups'."""
-        return self._floats() | self._group_factors()
+        return self.floats | self._group_factors()
 
-    def _floats(self) -> dict[str, float]:
+    @property
+    def floats(self) -> dict[str, float]:
+        """The fields that are numbers."""
         return {name: getattr(self, name) for name, hint in typing.get_type_hints(type(self)).items() if hint is float}
 
     def _group_factors(self) -> dict[str, np.ndarray]:
@@ -255,12 +264,16 @@ def make(spec: Optimizer, *, num_steps: int, axes: Axes) -> Transformation:
         rated = lambda name, update: update * factor(values, "group_rates", name)
         decay = optax.stateless(lambda updates, params: trees.map_with_name(decayed, updates, params))
         by_group = optax.stateless(lambda updates, params: trees.map_with_name(rated, updates))
-        whole = optax.chain(
-            optax.clip_by_global_norm(values["clip_norm"]) if spec.clip_norm else optax.identity(),
-            spec.rule(values, decay=decay, axes=axes),
+        scale = optax.chain(
             optax.scale_by_schedule(spec.schedule.shape(num_steps)),
             by_group,
             optax.scale_by_learning_rate(values["learning_rate"]),
+        )
+        strengths = {name: values["l1"] * factor(values, "group_decays", name) for name in decays}
+        whole = optax.chain(
+            optax.clip_by_global_norm(values["clip_norm"]) if spec.clip_norm else optax.identity(),
+            spec.rule(values, decay=decay, axes=axes),
+            proximal.soft_threshold(scale, strengths) if spec.l1 else scale,
         )
         return groups.freeze(whole, frozen)
 
@@ -280,6 +293,13 @@ def learning_rate(spec: Optimizer, opt_state: Any, *, num_steps: int) -> Float[A
     return opt_state.hyperparams["learning_rate"] * spec.schedule.shape(num_steps)(opt_state.count)
 
 
+def sparse(spec: Optimizer, axes: Axes) -> tuple[str, ...]:
+    """The parameters that L1 shrinks: those that decay, but for frozen ones; none without it."""
+    group_of = groups.assign(spec.groups, list(axes))
+    decays = groups.find(spec.decay_mask, list(axes), path="optimizer.decay_mask") if spec.l1 else []
+    return tuple(name for name in decays if name not in group_of or spec.groups[group_of[name]].rate)
+
+
 def with_hyperparameters(opt_state: Any, spec: Optimizer) -> Any:
     """The same state with the values of `spec`: a resumed run follows its config, not its checkpoint."""
     values = {
@@ -287,23 +307,3 @@ def with_hyperparameters(opt_state: Any, spec: Optimizer) -> Any:
         for name, old in opt_state.hyperparams.items()
     }
     return opt_state._replace(hyperparams=values)
-
-
-def describe(spec: Optimizer, params: Any, axes: Axes) -> list[str]:
-    """Lines for people: the values, what each group holds, and fields that nothing reads."""
-    values = ", ".join(f"{name}={value:g}" for name, value in spec._floats().items())
-    lines = [f"optimizer {type(spec).__name__}: {values}; schedule {spec.schedule.name}"]
-    sizes = {trees.name(path): leaf.size for path, leaf in jax.tree.leaves_with_path(params)}
-    holds = lambda names: f"{len(names)} arrays, {sum(sizes[name] for name in names):,} parameters"
-    group_of = groups.assign(spec.groups, list(sizes))
-    for what, names in spec.parts(axes).items():
-        lines.append(f"{what}: {holds(names)}")
-    for label in sorted(spec.groups):
-        group, names = spec.groups[label], [name for name in sizes if group_of.get(name) == label]
-        factors = f"rate x {group.rate:g}, decay x {group.decay:g}" if group.rate else "frozen"
-        lines.append(f"group {label}: {holds(names)}, {factors}")
-    if spec.groups:
-        lines.append(f"in no group: {holds([name for name in sizes if name not in group_of])}")
-    for name, value in spec.schedule.unread().items():
-        lines.append(f"optimizer.schedule.{name}={value!r} is not read by the schedule {spec.schedule.name}")
-    return lines

@@ -7,11 +7,12 @@ import jax
 
 from models import count
 from models.transformer_config import TransformerConfig
-from train import optimizer, provenance, state
+from train import groups, optimizer, provenance, state, trees
 from train.checkpoint import Restored
 from train.config_flags import Command
 from train.experiment import Engine
 from train.feeds import Feed
+from train.optimizer import Axes, Optimizer
 from train.parallel import rules
 from train.reports import differences
 from train.spec import Run
@@ -50,11 +51,33 @@ def parts(engine: Engine, feed: Feed) -> list[str]:
     return [
         parameter_overview.get_parameter_overview(engine.definition.shapes, include_stats=False),
         rules.table(engine.abstract_state),
-        *optimizer.describe(engine.run.optimizer, engine.definition.shapes, engine.definition.axes),
+        *optimizer_lines(engine.run.optimizer, engine.definition.shapes, engine.definition.axes),
         f"mesh {mesh}; state {state.num_bytes(engine.abstract_state):,} bytes over all devices",
         f"attention: {engine.attention.name}, {engine.attention.reason}",
         *feed.lines(),
     ]
+
+
+def optimizer_lines(spec: Optimizer, params: Any, axes: Axes) -> list[str]:
+    """Lines for people: the values, what each group holds, and fields that nothing reads."""
+    values = ", ".join(f"{name}={value:g}" for name, value in spec.floats.items())
+    lines = [f"optimizer {type(spec).__name__}: {values}; schedule {spec.schedule.name}"]
+    sizes = {trees.name(path): leaf.size for path, leaf in jax.tree.leaves_with_path(params)}
+    holds = lambda names: f"{len(names)} arrays, {sum(sizes[name] for name in names):,} parameters"
+    group_of = groups.assign(spec.groups, list(sizes))
+    for what, names in spec.parts(axes).items():
+        lines.append(f"{what}: {holds(names)}")
+    if spec.l1:
+        lines.append(f"under L1: {holds(optimizer.sparse(spec, axes))}")
+    for label in sorted(spec.groups):
+        group, names = spec.groups[label], [name for name in sizes if group_of.get(name) == label]
+        factors = f"rate x {group.rate:g}, decay x {group.decay:g}" if group.rate else "frozen"
+        lines.append(f"group {label}: {holds(names)}, {factors}")
+    if spec.groups:
+        lines.append(f"in no group: {holds([name for name in sizes if name not in group_of])}")
+    for name, value in spec.schedule.unread().items():
+        lines.append(f"optimizer.schedule.{name}={value!r} is not read by the schedule {spec.schedule.name}")
+    return lines
 
 
 def resumed(restored: Restored, run: Run, config: Mapping[str, Any]) -> Iterator[str]:

@@ -11,7 +11,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from input_pipeline.transforms.mixing import Mixing
-from train import keys, mixing
+from train import keys, mixing, proximal
 from train.ema import Ema
 from train.objectives.objective import Objective, Sums
 from train.parallel import rules
@@ -29,6 +29,7 @@ class Report(NamedTuple):
     learning_rate: Float[Array, ""]
     is_finite: Bool[Array, ""]
     num_skipped: Int[Array, ""]  # since step 0
+    zero_fraction: Float[Array, ""] | None = None  # of the weights under L1, where there are some
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Step:
     ema: Ema = Ema()
     mixing: tuple[Mixing, ...] = ()
     num_classes: int = 0  # for `mixing`
+    sparse: tuple[str, ...] = ()  # the parameters under L1
 
     @property
     def __name__(self) -> str:
@@ -73,7 +75,8 @@ class Step:
         new = jax.tree.map(partial(jnp.where, is_finite), new, kept)
         counters = {"step": state["step"] + 1, "skipped": state["skipped"] + ~is_finite}
         rate = self.learning_rate(state["opt_state"])
-        return {**counters, **new}, Report(sums, grad_norm, rate, is_finite, counters["skipped"])
+        zeros = proximal.zero_fraction(new["params"], self.sparse) if self.sparse else None
+        return {**counters, **new}, Report(sums, grad_norm, rate, is_finite, counters["skipped"], zeros)
 
     def _row_keys(self, key: Array, batch: Batch) -> Array:
         """A key for each row of the global batch, from (seed, step, row) alone."""

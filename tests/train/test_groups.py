@@ -7,7 +7,7 @@ import optax
 import pytest
 import tiny_runs as runs
 
-from train import config_flags, optimizer, spec
+from train import config_flags, optimizer, overview, spec
 from train.groups import Group, assign
 from train.optimizer import AdamW, Sgd
 from train.schedules import Schedule
@@ -82,14 +82,14 @@ def test_from_a_config_and_the_command_line():
 @pytest.mark.fast
 def test_what_a_run_says_at_its_start():
     spec = AdamW(groups={"tables": Group(params="embed", rate=0.1), "z": Group(params="scale", rate=0.0)})
-    lines = optimizer.describe(spec, PARAMS, AXES)
+    lines = overview.optimizer_lines(spec, PARAMS, AXES)
     assert lines[0].startswith("optimizer AdamW: learning_rate=0.001, ")
     assert lines[1:] == [
         "group tables: 1 arrays, 6 parameters, rate x 0.1, decay x 1",
         "group z: 1 arrays, 2 parameters, frozen",
         "in no group: 1 arrays, 4 parameters",
     ]
-    lines = optimizer.describe(AdamW(schedule=Schedule(name="constant", final=0.1)), PARAMS, AXES)
+    lines = overview.optimizer_lines(AdamW(schedule=Schedule(name="constant", final=0.1)), PARAMS, AXES)
     assert lines[1:] == ["optimizer.schedule.final=0.1 is not read by the schedule constant"]
-    lines = optimizer.describe(optimizer.Muon(), PARAMS, AXES)
+    lines = overview.optimizer_lines(optimizer.Muon(), PARAMS, AXES)
     assert lines[1:] == ["orthogonal updates (the others by AdamW): 1 arrays, 4 parameters"]

@@ -129,7 +129,7 @@ def test_every_number_is_a_value_of_the_state(name):
     """Each float field, changed in the state, gives what it gives in a config, without compiling again."""
     fields = dict(schedule=CONSTANT, momentum=0.5, groups={"n": optimizer.Group(params="norm", rate=0.5)})
     before = OPTIMIZERS[name](learning_rate=0.03, weight_decay=0.1, **fields)
-    changed = {field: value * 0.9 for field, value in before._floats().items() if isinstance(value, float)}
+    changed = {field: value * 0.9 for field, value in before.floats.items() if isinstance(value, float)}
     after = OPTIMIZERS[name](
         **{**fields, **changed, "groups": {"n": optimizer.Group(params="norm", rate=0.7, decay=0.4)}}
     )
