@@ -3,7 +3,8 @@
 As the dict that `evaluations/<evaluator>.json` holds; train/reports/findings.py has the legend.
 """
 
-from collections.abc import Mapping, Sequence
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,12 @@ from jaxtyping import Float, Int, Shaped
 from train.metrics.calibration import CalibrationError
 from train.metrics.counts import Confusion
 from train.metrics.probabilities import log_sigmoid, log_softmax
-from train.metrics.ranking import PrecisionRecall, Roc, mean_defined, precision_recall, rankings, roc
+from train.metrics.ranking import PrecisionRecall, Roc, precision_recall, rankings, roc
 from train.metrics.rows import Part
+from train.thinning import MAX_POINTS, thinned
 
-MAX_POINTS = 200  # of a curve
+MAX_CURVES = 20  # of classes
+GRID_T = np.linspace(0, 1, MAX_POINTS)  # where curves of classes are averaged
 MAX_RESIDUALS = 2000
 MAX_PAIRS = 20
 MAX_MISTAKES = 20
@@ -94,7 +97,7 @@ def of_labels(
     """Any of C classes a row, from logits of sigmoids. A mistake is as confident as its surest wrong label."""
     p_BC, predicted_BC = np.exp(log_sigmoid(scores_BC)), scores_BC > 0
     wrong_BC = np.where(predicted_BC == labels_BC, -1.0, np.maximum(p_BC, 1 - p_BC))
-    named = lambda chosen_C: ", ".join(classes[index] for index in np.flatnonzero(chosen_C)) or "none"
+    named = lambda chosen_C: ", ".join(classes[int(index)] for index in np.flatnonzero(chosen_C)) or "none"
     worst_B = wrong_BC.max(-1)
     return {
         "classes": list(classes),
@@ -131,44 +134,52 @@ def curves(part: Part, classes: Sequence[str]) -> dict[str, Any]:
     """ROC and precision-recall curves of each class that has both kinds of rows, and their mean where there are more.
 
     The mean curves are taken over classes at each false positive rate and each recall; the areas are means of areas.
+    Of many classes, those with the least average precision are shown.
     """
-    found = {classes[index]: (roc(each), precision_recall(each)) for index, each in rankings([part])}
-    found = {name: pair for name, pair in found.items() if np.isfinite(pair[0].auc)}
-    if len(found) > 1:
-        found = {MACRO: (_mean_roc([r for r, _ in found.values()]), _mean_pr([pr for _, pr in found.values()]))} | found
+    means: list[tuple[Roc, PrecisionRecall]] = []
+    shown = heapq.nsmallest(MAX_CURVES, _followed(part, means), key=lambda found: found[2].average_precision)
+    in_order = sorted(shown, key=lambda found: found[0])
+    found = {classes[index]: _drawn(each_roc, each_pr) for index, each_roc, each_pr in in_order}
+    return {MACRO: _drawn(*_mean(means)), **found} if len(means) > 1 else found
+
+
+def _followed(part: Part, means: list) -> Iterator[tuple[int, Roc, PrecisionRecall]]:
+    """Each class's curves in turn, since those of all may not fit; `means` gets them on one grid."""
+    for index, ranking in rankings([part] if len(part.weights_B) else []):
+        each_roc, each_pr = roc(ranking), precision_recall(ranking)
+        if np.isfinite(each_roc.auc):
+            means.append((_on_grid(each_roc), _on_grid_pr(each_pr)))
+            yield index, each_roc, each_pr
+
+
+def _drawn(each_roc: Roc, each_pr: PrecisionRecall) -> dict[str, Any]:
+    points = lambda **curve: {
+        name: values_T[thinned(*curve.values())].round(6).tolist() for name, values_T in curve.items()
+    }
     return {
-        name: {
-            "roc": {**thinned(fpr=each_roc.fpr, tpr=each_roc.tpr), "auc": each_roc.auc},
-            "pr": {
-                **thinned(recall=each_pr.recall, precision=each_pr.precision),
-                "average_precision": each_pr.average_precision,
-            },
-        }
-        for name, (each_roc, each_pr) in found.items()
+        "roc": {**points(fpr=each_roc.fpr, tpr=each_roc.tpr), "auc": each_roc.auc},
+        "pr": {
+            **points(recall=each_pr.recall, precision=each_pr.precision),
+            "average_precision": each_pr.average_precision,
+        },
     }
 
 
-def _mean_roc(found: Sequence[Roc]) -> Roc:
-    grid_T = np.linspace(0, 1, MAX_POINTS)
-    tpr_T = np.mean([np.interp(grid_T, each.fpr, each.tpr) for each in found], axis=0)
-    return Roc(np.append(0.0, grid_T), np.append(0.0, tpr_T), mean_defined(np.array([each.auc for each in found])))
+def _mean(found: Sequence[tuple[Roc, PrecisionRecall]]) -> tuple[Roc, PrecisionRecall]:
+    """Of curves on one grid."""
+    mean = lambda values: np.mean(list(values), axis=0)
+    of_roc = Roc(found[0][0].fpr, mean(each.tpr for each, _ in found), float(mean(each.auc for each, _ in found)))
+    average_precision = float(mean(each.average_precision for _, each in found))
+    return of_roc, PrecisionRecall(GRID_T, mean(each.precision for _, each in found), average_precision)
 
 
-def _mean_pr(found: Sequence[PrecisionRecall]) -> PrecisionRecall:
-    """Of each class the precision at the first threshold that reaches the recall, as its average precision counts."""
-    grid_T = np.linspace(0, 1, MAX_POINTS)
-    precision_T = np.mean([each.precision[np.searchsorted(each.recall, grid_T)] for each in found], axis=0)
-    areas_C = np.array([each.average_precision for each in found])
-    return PrecisionRecall(grid_T, precision_T, mean_defined(areas_C))
+def _on_grid(each: Roc) -> Roc:
+    return Roc(np.append(0.0, GRID_T), np.append(0.0, np.interp(GRID_T, each.fpr, each.tpr)), each.auc)
 
 
-def thinned(**coordinates: Float[np.ndarray, "T"]) -> dict[str, list[float]]:
-    """At most MAX_POINTS of a curve's points, by the way along it: its corners stay, and its ends."""
-    moves = [np.abs(np.diff(values_T)) for values_T in coordinates.values()]
-    way_T = np.append(0.0, np.cumsum(np.sum(moves, axis=0)))
-    chosen = np.searchsorted(way_T, np.linspace(0, way_T[-1], MAX_POINTS - 1))
-    chosen = np.unique(np.append(np.minimum(chosen, len(way_T) - 1), len(way_T) - 1))
-    return {name: values_T[chosen].tolist() for name, values_T in coordinates.items()}
+def _on_grid_pr(each: PrecisionRecall) -> PrecisionRecall:
+    """The precision at the first threshold that reaches the recall, as the average precision counts."""
+    return PrecisionRecall(GRID_T, each.precision[np.searchsorted(each.recall, GRID_T)], each.average_precision)
 
 
 def calibration(confidence_B: Float[np.ndarray, "B"], is_right_B: Shaped[np.ndarray, "B"]) -> dict[str, Any]:

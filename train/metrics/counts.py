@@ -10,7 +10,7 @@ from typing import Self
 import flax.struct
 import numpy as np
 from clu import metrics
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Real
 
 
 @flax.struct.dataclass
@@ -97,9 +97,9 @@ def f1(counts: Counts) -> Float[np.ndarray, "C"]:
     return ratio(2 * counts.hits_C, counts.predicted_C + counts.actual_C)
 
 
-def ratio(share: Float[np.ndarray, "*shape"], whole: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-    """share / whole, 0 where the whole is 0."""
-    return np.divide(share, whole, out=np.zeros_like(share), where=whole != 0)
+def ratio(share: Real[np.ndarray, "*shape"], whole: Real[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    """share / whole, 0 where the whole is 0. Counts of nothing come as integers from `np.bincount`."""
+    return np.divide(share, whole, out=np.zeros(whole.shape), where=whole != 0)
 
 
 def macro(measure: Measure, counts: Counts) -> float:

@@ -83,6 +83,8 @@ def rankings(parts: Sequence[Part]) -> Iterator[tuple[int, Ranking]]:
     """-> (class, its ranking). Scores [B] with labels [B] are a binary problem, of class 1. Scores [B, C] are
     logits: of a softmax with labels [B], each class that occurs against the rest; or of sigmoids, with labels [B, C].
     """
+    if not parts:
+        return
     scores = [part.scores for part in parts]
     labels = np.concatenate([part.labels for part in parts])
     weights_B = np.concatenate([part.weights_B for part in parts])
@@ -108,7 +110,7 @@ class Areas(NamedTuple):
 @functools.lru_cache(maxsize=1)
 def areas(key: Key) -> Areas:
     """Sorting is the work, and several metrics want its result."""
-    found = [(auc(ranking), average_precision(ranking)) for _, ranking in rankings(parts_of(key))] if key else []
+    found = [(auc(ranking), average_precision(ranking)) for _, ranking in rankings(parts_of(key))]
     return Areas(*np.array(found).reshape(-1, 2).T)
 
 
