@@ -18,6 +18,7 @@ FLOORS = {
     "train.plan": 6,
     "train.inference": 6,
     "train.overview": 6,
+    "train.preview": 6,
     "train.history": 5,
     "train.experiment": 5,
     "train.feeds": 5,

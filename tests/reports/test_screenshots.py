@@ -42,6 +42,8 @@ const seen = {
   isDark: matchMedia("(prefers-color-scheme: dark)").matches,
   sections: Object.fromEntries([...document.querySelectorAll("section")].map((each) => [each.id, box(each)])),
   blocks: boxes("header > *, section, footer"),
+  cells: boxes(".cells .ground"),
+  images: [...document.querySelectorAll(".mistakes img")].map((each) => each.complete && each.naturalWidth),
   figures: boxes("figure"), cards: boxes(".mistakes li"),
   tiles: boxes(".tile"),
   labels: [...document.querySelectorAll(".chart")].map((each) => ["x", "y"].map((side) => boxes(`span.${side}`, each))),
@@ -58,6 +60,21 @@ if (plot.tabIndex === 0) {
   seen.first = document.querySelector(".tip").innerText;
   plot.dispatchEvent(new PointerEvent("pointerleave"));
   seen.left = document.querySelectorAll(".tip, .cross").length;
+  const cells = document.querySelector(".cells");
+  const [side, start] = [Number(cells.dataset.cell), cells.getBoundingClientRect()];
+  const at = (name, index) => start[name] + Number(cells.dataset[name]) + (index + 0.5) * side;
+  cells.dispatchEvent(new PointerEvent("pointermove", { clientX: at("left", 2), clientY: at("top", 1) }));
+  seen.cell = cells.querySelector(".tip").innerText;
+  cells.parentElement.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowLeft" }));
+  seen.nextCell = cells.querySelector(".tip").innerText;
+  cells.dispatchEvent(new PointerEvent("pointerleave"));
+  const roc = [...document.querySelectorAll(".planes .chart")].find((each) => each.innerText.includes("ROC curve"));
+  const [button, line] = [roc.querySelectorAll(".legend button")[1], roc.querySelector('path[data-curve="1"]')];
+  seen.toggled = [button, button].map((each) => {
+    each.click();
+    return [each.ariaPressed, getComputedStyle(line).display];
+  });
+  seen.marks = document.querySelectorAll(".tip, .mark").length;
 }
 parent.postMessage(JSON.stringify(seen), "*");
 </script>"""
@@ -202,6 +219,33 @@ def test_the_pointer_and_the_keys_show_the_numbers(look):
     assert f"{rows[0]['train/loss']:.4g}" in seen["first"]
     assert "val/loss (step 250)" in seen["first"]
     assert seen["left"] == 0
+
+
+@every_look
+def test_the_confusion_matrix_is_blue_where_it_is_right_and_every_mistake_has_its_picture(look, device, scheme):
+    seen, picture = look(device, scheme)
+    assert seen["images"] == [112] * 8
+    [place] = seen["cells"]
+    left, top, side = round(place["left"]), round(place["top"]), (place["right"] - place["left"]) / 10
+    counts = np.array(made_findings.classified()["confusion"])
+    for row, column in ((0, 0), (0, 1)):
+        x, y = left + round(side * column) + 6, top + round(side * row) + 6
+        assert picture[y, x].argmax() == (2 if row == column else 0), (row, column, picture[y, x])
+    assert counts[0, 0] > counts[0, 1] > 0
+
+
+def test_a_cell_is_told_under_the_pointer_and_by_the_keys(look):
+    seen, _ = look("desktop", "light")
+    counts = np.array(made_findings.classified()["confusion"])
+    words = f"{counts[1, 2]} of {counts[1].sum()} rows, {100 * counts[1, 2] / counts[1].sum():#.3g}%"
+    assert seen["cell"].split("\n") == ["Trouser, taken for Pullover", words]
+    assert seen["nextCell"].startswith("Trouser, and taken for it")
+    assert seen["marks"] == 0
+
+
+def test_a_legend_s_entry_hides_its_line_and_brings_it_back(look):
+    seen, _ = look("desktop", "light")
+    assert seen["toggled"] == [["false", "none"], ["true", "inline"]]
 
 
 def test_without_its_script_it_looks_the_same(look):

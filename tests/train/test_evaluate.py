@@ -7,7 +7,7 @@ import pytest
 import tiny_runs as runs
 
 from train.durations import Cadence
-from train.evaluate import Evaluator
+from train.evaluate import Evaluator, Reading
 from train.objectives import OBJECTIVES
 from train.objectives.objective import Context
 
@@ -26,10 +26,13 @@ def test_sums_over_uneven_batches_equal_the_whole(num_devices):
         objective=OBJECTIVES["lm"](),
         constants={},
         context=Context(bytes_per_token=2.5),
+        explain=lambda rows: pytest.fail("a language model keeps no rows"),
     )
     params = state["params"]
     with jax.set_mesh(engine.mesh):
-        found = evaluator(state)
+        reading = evaluator(state)
+    assert evaluator.found(reading, step=1) is None
+    found = reading.metrics
     nll, correct, weights = reference(engine, jax.device_get(params), batches)
     loss = (nll * weights).sum() / weights.sum()
     assert found["loss"] == pytest.approx(loss, rel=1e-6)
@@ -49,3 +52,14 @@ def reference(engine, params, batches):
     log_z = np.log(np.exp(logits - logits.max(-1, keepdims=True)).sum(-1)) + logits.max(-1)
     nll = log_z - np.take_along_axis(logits, rows["targets"][..., None], -1)[..., 0]
     return nll, logits.argmax(-1) == rows["targets"], rows["weights"].astype(np.float64)
+
+
+@pytest.mark.fast
+def test_a_reading_s_rows_are_those_that_count_in_their_order():
+    parts = [
+        {"scores": np.arange(6.0).reshape(3, 2), "weights": np.ones(3)},
+        {"scores": np.arange(6.0, 12).reshape(3, 2), "weights": np.array([1, 0, 0])},
+    ]
+    rows = Reading({}, parts).rows()
+    np.testing.assert_array_equal(rows["scores"], np.arange(8.0).reshape(4, 2))
+    assert Reading({}, [{}, {}]).rows() == {}

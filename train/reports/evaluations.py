@@ -263,4 +263,4 @@ def _picture(path: Path, told: str) -> Markup:
     if len(content) > MAX_PICTURE_BYTES:
         return element("p", f"{path.name}: {numbers.size(len(content))}, not shown here", class_="soft")
     source = f"data:image/png;base64,{base64.b64encode(content).decode()}"
-    return element("img", src=source, alt=told, loading="lazy")
+    return element("img", src=source, alt=told)

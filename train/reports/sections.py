@@ -11,11 +11,18 @@ from train.reports.record import Record
 from train.reports.tables import flat, in_words, table
 
 MAX_EVENTS = 200
+MAX_CHARTS = 12
 
 
 def charts(record: Record) -> Markup | None:
+    """A chart for each metric; those of the many that come after the first are folded away."""
     drawn = [chart.draw(panel) for panel in curves.panels(record.run)]
-    return element("div", *drawn, class_="charts") if drawn else None
+    first, rest = drawn[:MAX_CHARTS], drawn[MAX_CHARTS:]
+    folded = element("div", *rest, class_="charts") if rest else None
+    summary = f"{len(rest)} more chart{'s' * (len(rest) != 1)}"
+    return join(
+        element("div", *first, class_="charts") if first else None, _folded(summary, folded) if folded else None
+    )
 
 
 def samples(record: Record) -> Markup | None:

@@ -1,0 +1,42 @@
+"""What the last evaluation found is on disk before the last checkpoint: no kill leaves a finished run without it."""
+
+import json
+
+import pytest
+
+from train import session
+from train.checkpoint import Checkpoints
+
+
+def command(workdir):
+    return ["--config=configs/mlp_tables.py:tiny", f"--workdir={workdir}"]
+
+
+def test_a_run_killed_before_its_last_checkpoint_ends_with_its_findings(tmp_path, monkeypatch):
+    save, kept = Checkpoints.save, []
+
+    def killed(self, step, *arguments, **named):
+        if step < 20:
+            return save(self, step, *arguments, **named)
+        kept.append(json.loads((tmp_path / "evaluations" / "test.json").read_text()))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Checkpoints, "save", killed)
+    assert session.main(command(tmp_path)) == 75
+    monkeypatch.undo()
+    [before] = kept
+    for file in (tmp_path / "evaluations").rglob("*.json"):
+        file.unlink()
+    assert session.main(command(tmp_path)) == 0
+    found = json.loads((tmp_path / "evaluations" / "test.json").read_text())
+    assert (found["step"], found["split"]) == (20, "test")
+    assert found == before
+    metrics = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()][-1]
+    assert found["metrics"] == {key.removeprefix("test/"): v for key, v in metrics.items() if key.startswith("test/")}
+    assert sum(map(sum, found["confusion"])) == sum(each["count"] for each in found["calibration"]["bins"]) > 30
+    right = sum(row[index] for index, row in enumerate(found["confusion"]))
+    assert right / sum(map(sum, found["confusion"])) == pytest.approx(found["metrics"]["accuracy"])
+    assert all((tmp_path / mistake["picture"]).exists() for mistake in found["mistakes"])
+    assert {"test_confusion.png", "test_roc.png", "val_calibration.png"} <= {
+        file.name for file in (tmp_path / "report").iterdir()
+    }
