@@ -1,7 +1,7 @@
 """Sound files to samples. WAV needs nothing more; FLAC, Ogg, MP3 and others are read by libsndfile (extra `audio`)."""
 
 import io
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
@@ -9,15 +9,12 @@ from jaxtyping import Float32
 from input_pipeline.documents import BadRecord
 
 MAX_SAMPLES = 1 << 28  # of all channels together, 1 GB; a compressed record can claim far more than it is long
-# What libsndfile reads, by how files begin. A byte that may be anything is None.
+# What libsndfile reads, by how files begin.
 _FOREIGN: dict[str, tuple[bytes, ...]] = {
     "FLAC": (b"fLaC",),
     "Ogg": (b"OggS",),
     "MP3": (b"ID3", b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2", b"\xff\xe3", b"\xff\xe2"),
     "AIFF": (b"FORM",),
-    "AU": (b".snd",),
-    "CAF": (b"caff",),
-    "WAV": (b"RIFX", b"RF64"),
 }
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _STREAMED = 0xFFFFFFFF  # the length of a file whose writer could not go back to write it
@@ -77,6 +74,8 @@ def read(raw: bytes) -> Sound:
         return _wav(raw)
     for name, beginnings in _FOREIGN.items():
         if raw.startswith(beginnings):
+            if name == "AIFF" and _is_cut(raw, "big"):  # of which libsndfile reads what is there
+                raise BadRecord("truncated")
             return _foreign(raw, name)
     raise BadRecord("corrupt: no known sound format")
 
@@ -90,7 +89,7 @@ def _wav(raw: bytes) -> Sound:
     chunks = _chunks(raw)
     if "fmt " not in chunks or "data" not in chunks:
         missing = "fmt" if "fmt " not in chunks else "data"
-        raise BadRecord("truncated" if _promised(raw) > len(raw) else f"corrupt: no {missing} chunk")
+        raise BadRecord("truncated" if _is_cut(raw, "little") else f"corrupt: no {missing} chunk")
     format = _format(chunks["fmt "])
     if format.code not in (_PCM, _FLOAT):
         return _foreign(raw, f"WAV of code {format.code}")
@@ -100,9 +99,9 @@ def _wav(raw: bytes) -> Sound:
     return Sound(_numbers(data, format).reshape(-1, format.num_channels), format.sample_rate)
 
 
-def _promised(raw: bytes) -> int:
-    """Bytes of the whole file, as it says itself."""
-    return 8 + int.from_bytes(raw[4:8], "little")
+def _is_cut(raw: bytes, order: Literal["little", "big"]) -> bool:
+    """Whether a RIFF or FORM is shorter than it says itself."""
+    return 8 + int.from_bytes(raw[4:8], order) > len(raw)
 
 
 def _chunks(raw: bytes) -> dict[str, memoryview]:
@@ -141,7 +140,8 @@ def _format(chunk: memoryview) -> _Format:
 def _numbers(data: memoryview, format: _Format) -> Float32[np.ndarray, "N"]:
     """Samples of all channels in turn, full scale 1. Those of one byte have no sign: 128 is silence."""
     if format.code == _FLOAT:
-        return np.frombuffer(data, f"<f{format.width}").astype(np.float32)
+        with np.errstate(over="ignore"):  # a number too great becomes infinite, and is told of as such
+            return np.frombuffer(data, f"<f{format.width}").astype(np.float32)
     if format.width == 1:
         return (np.frombuffer(data, np.uint8).astype(np.float32) - 128) / 128
     if format.width == 3:
@@ -157,7 +157,7 @@ def _foreign(raw: bytes, name: str) -> Sound:
     except ModuleNotFoundError:
         raise ValueError(
             f"data.source: expected WAV files of PCM or floats, got {name}, which needs the extra 'audio'; "
-            "write python -m pip install soundfile"
+            "write python -m pip install 'soundfile>=0.13'"
         ) from None
     try:
         with soundfile.SoundFile(io.BytesIO(raw)) as file:

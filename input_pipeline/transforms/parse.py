@@ -4,7 +4,7 @@ import ast
 import difflib
 import inspect
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from input_pipeline.transforms import TRANSFORMS, Transform
@@ -28,7 +28,8 @@ def parse(line: str, *, field: str = "transforms", modality: str = "text", **giv
       line: names and literal arguments, joined by "|"; `flip_lr` is `flip_lr()`. What follows `batch` mixes rows.
       field: of `data`, for errors.
       modality: a key of TRANSFORMS.
-      given: what the run knows, such as `separator`; each operation takes what its keyword-only fields name.
+      given: what the run knows, such as `separator`; each operation takes what its keyword-only fields name, and may
+        change what is given to those that follow (`gives`).
 
     Raises:
       ValueError: no such operation, or arguments that it does not take.
@@ -43,7 +44,7 @@ def parse(line: str, *, field: str = "transforms", modality: str = "text", **giv
     end = is_batch.index(True) if True in is_batch else len(nodes)
     mixing = MIXING if modality != "text" else {}
     try:
-        rows = tuple(_operation(node, TRANSFORMS[modality], given) for node in nodes[:end])
+        rows = tuple(_row_operations(nodes[:end], TRANSFORMS[modality], given))
         return Operations(rows, tuple(_operation(node, mixing, {}) for node in nodes[end + 1 :]))
     except ValueError as error:
         raise ValueError(f"data.{field}: {error}") from None
@@ -56,6 +57,16 @@ def _joined(node: ast.expr) -> Iterator[ast.expr]:
         yield from _joined(node.right)
     else:
         yield node
+
+
+def _row_operations(
+    nodes: Sequence[ast.expr], table: Mapping[str, Callable[..., Any]], given: Mapping[str, Any]
+) -> Iterator[Any]:
+    """Each operation; what it `gives`, such as another sample rate, is given to those that follow."""
+    for node in nodes:
+        operation = _operation(node, table, given)
+        given = {**given, **getattr(operation, "gives", {})}
+        yield operation
 
 
 def _operation(node: ast.expr, table: Mapping[str, Callable[..., Any]], given: Mapping[str, Any]) -> Any:

@@ -8,9 +8,14 @@ import pytest
 import scipy.signal
 
 from input_pipeline import hashing
+from input_pipeline.labelled.rows import Rows
+from input_pipeline.labelled.sources import open_source
+from input_pipeline.labelled.spec import LabelledData
+from input_pipeline.loader import Part, train_batches
 from input_pipeline.transforms.audio import AUDIO
 from input_pipeline.transforms.audio.speed import raised, stretched
 from input_pipeline.transforms.audio.waves import pink
+from input_pipeline.transforms.parse import parse
 from input_pipeline.transforms.table import TABLE, moments
 
 pytestmark = pytest.mark.fast
@@ -344,3 +349,46 @@ def test_numbers_of_tables(kind):
     assert gone.mean() == pytest.approx(0.3, abs=0.02)
     with pytest.raises(ValueError, match=r"^expected rows of 5 features, got 6"):
         make(TABLE, "standardize")({"inputs": np.zeros((2, 6))}, keys(2))
+
+
+# --- in a run ---
+
+
+def test_operations_after_resample_know_the_new_rate():
+    line = "decode|resample(4000)|crop_pad(0.5)|log_mel(20, max_hz=2000)"
+    operations = parse(line, modality="audio", sample_rate=RATE).rows
+    assert [getattr(operation, "sample_rate", None) for operation in operations] == [RATE, RATE, 4000, 4000]
+    with pytest.raises(ValueError, match=r"^data\.transforms: expected log_mel.*max_hz <= 2000, got 20 and 3000"):
+        parse(line.replace("2000", "3000"), modality="audio", sample_rate=RATE)
+
+
+def test_made_up_sound_goes_through_a_line_into_batches():
+    data = LabelledData(
+        modality="audio",
+        source="synthetic",
+        kind="tones",
+        num_examples=60,
+        made_shape=(1000,),
+        shape=(10, 20),
+        num_classes=6,
+        sample_rate=RATE,
+        transforms="decode|random_crop(0.12)|noise(5, 20)|time_stretch(0.9, 1.1)|crop_pad(0.115)|log_mel(20)|"
+        "spec_augment(1, 3, 1, 4)|normalize(-6, 3)",
+        eval_transforms="decode|crop_pad(0.115)|log_mel(20)|normalize(-6, 3)",
+    )
+    examples = open_source(data)
+    rows = Rows(examples, np.arange(60), data.shape)
+    for field in ("transforms", "eval_transforms"):
+        rows.try_out(data.operations(field).rows, field=field)
+    part = Part("", rows, transforms=data.operations("transforms").rows)
+    with train_batches([part], seed=0, batch_size=8, row_range=(0, 8), start=0, workers=0) as batches:
+        whole = next(batches)
+    with train_batches([part], seed=0, batch_size=8, row_range=(2, 5), start=0, workers=0) as batches:
+        mine = next(batches)
+    assert whole["inputs"].shape == (8, 10, 20)
+    same([whole["inputs"][2:5]], [mine["inputs"]])
+
+
+def test_sound_needs_a_rate():
+    with pytest.raises(ValueError, match=r"^data\.sample_rate: expected 1 or more, got 0"):
+        LabelledData(modality="audio", source="synthetic", kind="tones", num_examples=6, shape=(1000,), num_classes=6)
