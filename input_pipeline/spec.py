@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
-from input_pipeline import batch
+from input_pipeline import batch, text_noise
 from input_pipeline.batch import Contract
 from input_pipeline.checks import at_least, one_of
 from input_pipeline.mixture import counts
@@ -44,6 +44,7 @@ class Corpus:
     train_split: str = "train[:90%]"
     val_split: str = "train[90%:]"  # "" for none
     test_split: str = ""  # "" for none
+    text_noise: str = ""  # of training documents, before they become tokens: "case(0.1)|typos(0.02)"; see text_noise.py
     transforms: str = ""  # of training rows, left to right: "mask_spans(0.15, 3)|drop_tokens(0.1)"; see transforms/
 
 
@@ -90,6 +91,7 @@ class Data(Corpus):
         one_of(SPLITTERS, split_by=self.split_by)
         if self.tokenizer == "bytes" or self.tokenizer.startswith("bpe"):
             vocab_size(self.tokenizer)
+        text_noise.parse(self.text_noise)
         parse(self.transforms, separator=0)
         self._check_splits()
         if self.mixture:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from input_pipeline import cache, loader, packing, sources, splits, token_store, tokenizer
+from input_pipeline import cache, loader, packing, sources, splits, text_noise, token_store, tokenizer
 from input_pipeline.documents import Collection, Source
 from input_pipeline.joined import Joined
 from input_pipeline.mixture import CYCLE
@@ -132,7 +132,8 @@ def prepare(run: spec.Run, *, progress: Progress) -> TextFeed:
             source = sources.open_source(part, progress=progress)
             for split, by_part in texts.items():
                 if expression := getattr(part, f"{split}_split"):
-                    by_part[name] = splits.split(source, expression, by=part.split_by)
+                    text = splits.split(source, expression, by=part.split_by)
+                    by_part[name] = text_noise.noisy(text, part.text_noise) if split == "train" else text
     text_tokenizer = tokenizer.load(data, train_source=_together(texts["train"]), progress=progress)
     rows = _planner(data, text_tokenizer, progress)
     prepared = {split: {name: rows(text) for name, text in by_part.items()} for split, by_part in texts.items()}
