@@ -39,10 +39,10 @@ def test_letters_are_mistyped_in_every_way_and_as_often_as_asked():
     assert 0.019 < len(steps) / letters < 0.025  # two letters that change places are two edits
     kinds = {kind for kind, _, _ in steps}
     assert kinds == {"delete", "insert", "replace"}
-    for kind, before, after in steps:
-        if kind == "replace" and len(before) == len(after) == 1:
-            assert after.lower() in text_noise._BESIDE[before.lower()]
-            assert after.isupper() == before.isupper()
+    keys = [(before, after) for kind, before, after in steps if kind == "replace" and len(before) == len(after) == 1]
+    beside = [after.lower() in text_noise._BESIDE[before.lower()] for before, after in keys]
+    assert np.mean(beside) > 0.95, "but for edits that stand side by side"
+    assert all(before.isupper() == after.isupper() for (before, after), near in zip(keys, beside, strict=True) if near)
     assert re.sub(r"[A-Za-z]", "", found) == re.sub(r"[A-Za-z]", "", STORY), "more than letters changed"
 
 
