@@ -52,6 +52,7 @@ def get_config(arg: str = "") -> ConfigDict:
         log=dict(every=50),
     )
     if arg == "tiny":
+        config.data.transforms = config.data.transforms.replace("28", "16")
         config.model.update(num_layers=4, model_size=32, num_heads=8, mlp_size=64, patch_shape=(4, 4))
         return common.shrink_images(config)
     if arg:

@@ -180,7 +180,8 @@ def rope(theta, stretch=lambda freq: freq):
     return turn
 
 
-def attention(w, x, *, turn=lambda x, position: x, window=None, scale=None, cap=None):
+def attention(w, x, *, turn=lambda x, position: x, positions=None, causal=True, window=None, scale=None, cap=None):
+    positions = range(len(x)) if positions is None else positions
     bias = lambda name: w[name].get("bias", 0)
     q = np.einsum("LD,DKGH->LKGH", x, w["query"]["kernel"]) + bias("query")
     k = np.einsum("LD,DKH->LKH", x, w["key"]["kernel"]) + bias("key")
@@ -190,9 +191,9 @@ def attention(w, x, *, turn=lambda x, position: x, window=None, scale=None, cap=
     out = np.zeros_like(x)
     for head in np.ndindex(*q.shape[1:3]):
         for i in range(len(x)):
-            seen = range(max(0, i - window + 1) if window else 0, i + 1)
-            turned = turn(q[(i, *head)], i)
-            scores = np.array([turned @ turn(k[j, head[0]], j) for j in seen])
+            seen = range(max(0, i - window + 1) if window else 0, i + 1 if causal else len(x))
+            turned = turn(q[(i, *head)], positions[i])
+            scores = np.array([turned @ turn(k[j, head[0]], positions[j]) for j in seen])
             scores = scores * (scale or q.shape[-1] ** -0.5)
             scores = cap * np.tanh(scores / cap) if cap else scores
             out[i] += special.softmax(scores) @ v[seen, head[0]] @ w["out"]["kernel"][head]

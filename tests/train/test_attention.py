@@ -16,6 +16,7 @@ from train.parallel.mesh import MeshShape
 LENGTH, HEAD_SIZE = 256, 64
 GEMMA = Scoring(scale=0.3, soft_cap=2.0, windows=(0, 100))
 LLAMA = Scoring(scale=HEAD_SIZE**-0.5)
+VIT = Scoring(scale=HEAD_SIZE**-0.5, causal=False)
 
 
 def arrays():
@@ -28,9 +29,11 @@ def arrays():
     return q_BLKGH, k_BSKH, v_BSKH, segments_BL
 
 
-@pytest.mark.parametrize(("scoring", "window"), [(LLAMA, 0), (GEMMA, 100), (GEMMA, 0)])
+@pytest.mark.parametrize(("scoring", "window"), [(LLAMA, 0), (GEMMA, 100), (GEMMA, 0), (VIT, 0)])
 def test_splash_equals_the_plain_form_forward_and_back(scoring, window):
     *qkv, segments_BL = arrays()
+    if not scoring.causal:
+        segments_BL = None  # a row is one image
     mesh = meshes.make(jax.devices()[:4], MeshShape(data=1, fsdp=2, tensor=2))
     weights = np.random.default_rng(1).normal(size=qkv[0].shape).astype(np.float32)
 
@@ -46,7 +49,8 @@ def test_splash_equals_the_plain_form_forward_and_back(scoring, window):
         place = lambda x, letters: jax.device_put(x, jax.NamedSharding(mesh, rules.used(letters)))
         placed = [place(x, letters) for x, letters in zip(qkv, ("BLKGH", "BSKH", "BSKH"), strict=True)]
         splash = value_and_grads(partial(attention.splash, interpret=True))
-        found = splash(placed, place(segments_BL, "BL"), window, place(weights, "BLKGH"))
+        placed_BL = None if segments_BL is None else place(segments_BL, "BL")
+        found = splash(placed, placed_BL, window, place(weights, "BLKGH"))
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=5e-5), found, tuple(expected))
 
 
