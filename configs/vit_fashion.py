@@ -36,7 +36,6 @@ def get_config(arg: str = "") -> ConfigDict:
             patch_shape=(7, 7),
             pool="mean",
             init_std=0.05,
-            dropout=0.0,
             stochastic_depth=0.05,
         ),
         objective=dict(name="classify", label_smoothing=0.1),
@@ -52,8 +51,7 @@ def get_config(arg: str = "") -> ConfigDict:
         log=dict(every=50),
     )
     if arg == "tiny":
-        config.data.transforms = config.data.transforms.replace("28", "16")
-        config.model.update(num_layers=4, model_size=32, num_heads=8, mlp_size=64, patch_shape=(4, 4))
+        config.model.update(num_layers=4, model_size=32, num_heads=8, mlp_size=64)
         return common.shrink_images(config)
     if arg:
         common.refuse("vit_fashion.py", arg)

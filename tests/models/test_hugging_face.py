@@ -9,11 +9,13 @@ import sys
 import jax
 import numpy as np
 import pytest
+import vision as vits
 from families import MODELS, make, rows, run
 from flax import nnx
 
 from configs import lm_families
 from models import count
+from models.vit import ViTConfig
 from train import config_flags, spec
 
 torch = pytest.importorskip("torch", reason="pip install torch transformers")
@@ -154,6 +156,8 @@ def copy_weights(family, ours, model):
     ]
     if family == "gpt2":
         weights = dict(gpt2_weights(params, layers))
+    elif family == "vit":
+        weights = dict(vit_weights(params, layers))
     else:
         weights = dict(llama_weights(params, layers, is_gemma=family.startswith("gemma")))
     tensors = {name: torch.from_numpy(np.array(weight)) for name, weight in weights.items()}
@@ -188,3 +192,53 @@ def test_as_many_parameters(name):
     found = sum(parameter.numel() for parameter in model.parameters())
     print(f"{name}: {found:,}", file=sys.stderr)
     assert found == count.num_params(run.model)
+
+
+def vit_weights(params, layers):
+    flat = lambda weight: weight.reshape(weight.shape[0], -1).T
+    kernel = params["patches"]["kernel"].reshape(4, 4, 3, -1)  # rows, columns, channels
+    yield "vit.embeddings.patch_embeddings.projection.weight", np.transpose(kernel, (3, 2, 0, 1))
+    yield "vit.embeddings.patch_embeddings.projection.bias", params["patches"]["bias"]
+    yield "vit.embeddings.cls_token", params["tokens"][None]
+    yield "vit.embeddings.position_embeddings", params["positions"][None]
+    yield from vector("vit.layernorm", params["final_norm"])
+    yield "classifier.weight", params["head"]["kernel"].T
+    yield "classifier.bias", params["head"]["bias"]
+    for number, w in enumerate(layers):
+        at, attention, mlp = f"vit.encoder.layer.{number}", w["attention"], w["mlp"]
+        for name in ("query", "key", "value"):
+            yield f"{at}.attention.attention.{name}.weight", flat(attention[name]["kernel"])
+            yield f"{at}.attention.attention.{name}.bias", attention[name]["bias"].ravel()
+        yield (
+            f"{at}.attention.output.dense.weight",
+            attention["out"]["kernel"].reshape(-1, params["head"]["kernel"].shape[0]).T,
+        )
+        yield f"{at}.attention.output.dense.bias", attention["out"]["bias"]
+        for their, our in (("intermediate", "up"), ("output", "down")):
+            yield f"{at}.{their}.dense.weight", mlp[our]["kernel"].T
+            yield f"{at}.{their}.dense.bias", mlp[our]["bias"]
+        yield from vector(f"{at}.layernorm_before", w["attention_norm"])
+        yield from vector(f"{at}.layernorm_after", w["mlp_norm"])
+
+
+def test_vision_transformers_give_the_same_logits():
+    sizes = dict(num_layers=2, model_size=32, num_heads=4, mlp_size=48, norm_epsilon=1e-12, num_outputs=5)
+    ours = vits.make(ViTConfig(**sizes, patch_shape=(4, 4), input_shape=(8, 12, 3)))
+    their_config = transformers.ViTConfig(
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=48,
+        layer_norm_eps=1e-12,
+        image_size=(8, 12),
+        patch_size=4,
+        num_labels=5,
+        attn_implementation="eager",
+    )
+    model = transformers.ViTForImageClassification(their_config).eval()
+    copy_weights("vit", ours, model)
+    images = vits.draw(ours.config)
+    with torch.no_grad():
+        expected = model(torch.from_numpy(np.moveaxis(images, -1, 1).copy())).logits.numpy()
+    np.testing.assert_allclose(np.asarray(vits.run(ours, images)), expected, atol=1e-4, rtol=1e-4)
+    assert expected.std() > 0.1

@@ -10,6 +10,7 @@ import pytest
 from families import attention, gated_mlp, layer_norm, rms_norm
 from flax import nnx
 from scipy import special
+from vision import draw, make, run
 
 from models.layers import patches
 from models.layers.dropout import drop_rows
@@ -24,23 +25,6 @@ ROPE = ViTConfig(
 SPECTROGRAM = ViTConfig(
     **dict(SIZES, patch_shape=(4, 4), patch_stride=(3, 2), input_shape=(12, 9), positions="sin_cos", activation="gelu")
 )
-
-
-def make(config: ViTConfig, seed: int = 0) -> ViT:
-    """A model whose every leaf is random."""
-    graph, state = nnx.split(nnx.eval_shape(lambda: ViT(config, rngs=nnx.Rngs(0))))
-    rng = np.random.default_rng(seed)
-    return nnx.merge(
-        graph, jax.tree.map(lambda leaf: jnp.asarray(0.3 * rng.normal(size=leaf.shape), leaf.dtype), state)
-    )
-
-
-def draw(config: ViTConfig, num_rows: int = 2):
-    return np.random.default_rng(1).normal(size=(num_rows, *config.input_shape)).astype(np.float32)
-
-
-def run(model: ViT, inputs):
-    return jax.jit(lambda model, inputs: model(inputs))(model, inputs)
 
 
 def cut(image, shape, stride):
@@ -171,7 +155,7 @@ def test_stochastic_depth_drops_whole_rows_and_keeps_the_mean():
     assert (by_row == by_row[:, :1]).all()
     np.testing.assert_allclose(np.unique(found), [0, 1 / 0.75], rtol=1e-6)
     assert abs(found.mean() - 1) < 0.04
-    np.testing.assert_array_equal(drop_rows(found, keys_B, rate=jnp.float32(0)), found)
+    np.testing.assert_array_equal(drop_rows(jnp.asarray(found), keys_B, rate=jnp.float32(0)), found)
     np.testing.assert_allclose(
         dataclasses.replace(TOKEN, num_layers=5, stochastic_depth=0.4).skip_rates(), [0, 0.1, 0.2, 0.3, 0.4], rtol=1e-6
     )
