@@ -2,7 +2,8 @@
 
 Arrays lie time first ([L, B, ...]) from the first layer to the last, so that a step reads and writes whole blocks. The
 input projections of all steps are one product before the scan, and the recurrent kernel's gradient is one product after
-the backward scan, in place of a sum that is carried through it.
+the backward scan, in place of a sum that is carried through it. Where the hidden axis "U" is cut, each step gathers the
+last output whole ("D") and makes its own piece of the next.
 """
 
 import dataclasses
@@ -16,9 +17,6 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from models.layers.linear import param
-
-CELL = lambda f: f
-UNROLL = 1  # steps in one turn of the scan
 
 
 class State(NamedTuple):
