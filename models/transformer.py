@@ -67,7 +67,7 @@ class Transformer(nnx.Module):
         `num_new_B`: how many tokens of each row count, all by default. What stands behind them is padding, which no
         query sees: each of its positions is written over before it is reached.
         """
-        num_new_B = tokens_BL.shape[1] if num_new_B is None else num_new_B
+        length_B = cache.length_B + (tokens_BL.shape[1] if num_new_B is None else num_new_B)
         positions_BL = cache.length_B[:, None] + jnp.arange(tokens_BL.shape[1])[None, :]
         x_BLD = self._embed(tokens_BL, positions_BL, placement)
         where = dict(positions=positions_BL, segments_BL=None, offset_B=cache.length_B)
@@ -78,7 +78,7 @@ class Transformer(nnx.Module):
 
         stacked = (self.layers, self.config.layer_kinds(), cache.layers)
         x_BLD, layers = placement.run_layers(layer_fn, x_BLD, stacked, loop=self.config.layer_loop)
-        return self._logits(x_BLD, placement), KeyValueCache(layers, cache.length_B + num_new_B)
+        return self._logits(x_BLD, placement), KeyValueCache(layers, length_B)
 
     def _embed(self, tokens_BL, positions_BL, placement) -> Float[Array, "B L D"]:
         dtype = jnp.dtype(self.config.compute_dtype)

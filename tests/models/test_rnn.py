@@ -292,7 +292,7 @@ def test_how_a_layer_starts():
     [
         (LM, dict(kind="rnn"), "model.kind: expected one of lstm, gru, got 'rnn'"),
         (LM, dict(num_layers=0), "model.num_layers: expected at least 1, got 0"),
-        (LM, dict(bidirectional=True), "model.bidirectional: expected False in a language model"),
+        (LM, dict(bidirectional=True), "model.bidirectional: expected False where the next token"),
         (LM, dict(dropout=1.0), "model.dropout: expected a share"),
         (LM, dict(norm="batch"), "model.norm: expected one of none, layer, rms"),
         (LM, dict(norm_epsilon=0.0), "model.norm_epsilon: expected a number above 0"),
