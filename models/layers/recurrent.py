@@ -54,7 +54,8 @@ def gru(x_BTU: Float[Array, "B 4 U"], r_BTU: Float[Array, "B 3 U"], state: State
     return State(h_BU.astype(state.h_BU.dtype), None)
 
 
-class Kind(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Kind:
     """A cell, and how many gates its kernels and its bias have."""
 
     cell: Callable[[Array, Array, State], State]
