@@ -4,7 +4,9 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --no-build-isolation
 WORKDIR ?= runs/lm_tiny
 
-.PHONY: setup setup-dev setup-plan setup-bench run test test-slow check format lock clean
+SPOKEN_DIGITS ?= $(firstword $(wildcard ../shared/data/spoken_digits) data/spoken_digits/recordings)
+
+.PHONY: setup setup-dev setup-plan setup-bench run run-image run-audio test test-slow check format lock clean
 
 setup: $(VENV)/.run  ## the environment that trains
 setup-dev: $(VENV)/.dev  ## and what tests and checks need
@@ -34,6 +36,16 @@ $(VENV)/.plan: locks/plan.txt $(VENV)/.run
 
 run: $(VENV)/.run  ## train the main config on text that the installation brings
 	$(VENV)/bin/python -m train --config=configs/lm_tiny.py --workdir=$(WORKDIR)
+
+run-image: $(VENV)/.run  ## train a small convolutional network on pictures that the installation brings
+	$(VENV)/bin/python -m train --config=configs/image_digits.py --workdir=runs/image_digits
+
+run-audio: $(VENV)/.run $(SPOKEN_DIGITS)  ## train on spoken digits, tested on a speaker who was never heard
+	$(VENV)/bin/python -m train --config=configs/audio_digits.py --workdir=runs/audio_digits \
+	  --config.data.files='$(SPOKEN_DIGITS)/*.wav'
+
+data/spoken_digits/recordings:
+	git clone --depth 1 https://github.com/Jakobovski/free-spoken-digit-dataset.git data/spoken_digits
 
 test: $(VENV)/.dev  ## every test but the long campaigns
 	$(VENV)/bin/python -m pytest -q -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
