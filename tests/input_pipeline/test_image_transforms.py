@@ -437,11 +437,12 @@ def test_cutout_reaches_over_the_border():
 def test_augmentation_draws_every_operation_equally_often():
     from input_pipeline.transforms.image import policies
 
-    calls = dict.fromkeys(policies.RAND, 0)
+    calls, amounts = dict.fromkeys(policies.RAND, 0), {}
 
     def counting(name):
-        def change(images, amounts):
+        def change(images, by):
             calls[name] += len(images)
+            amounts[name] = by
             return images
 
         return change
@@ -451,6 +452,9 @@ def test_augmentation_draws_every_operation_equally_often():
     policies._each_its_own(table, np.zeros((7000, 1, 1, 1), np.uint8), *drawn)
     assert sum(calls.values()) == 7000
     assert scipy.stats.chisquare(list(calls.values())).pvalue > 1e-4
+    assert (amounts["rotate"] > 0).mean() == pytest.approx(0.5, abs=0.1)  # either way
+    assert np.abs(amounts["rotate"]).max() == pytest.approx(30, rel=0.02)
+    assert (amounts["solarize"] <= 256).all()
 
 
 @pytest.mark.parametrize(
