@@ -66,20 +66,23 @@ def _finding(finding: Finding) -> Markup:
 
 
 def panels(finding: Finding) -> list[Panel]:
-    """The charts that a finding has numbers for."""
+    """The charts that a finding has numbers for. A class has its place in the legends, and its line its look, by its
+    average precision: the worst is the first after the mean.
+    """
+    ordered = sorted(finding.curves, key=lambda each: (each.name != MEAN, each.average_precision, each.name))
     made = [
         _lines(
             "ROC curve",
             "true positive rate",
             "false positive rate",
-            [(each, each.roc, "AUC", each.auc) for each in finding.curves if each.roc],
+            [(each, each.roc, "AUC", each.auc) for each in ordered],
             reference=DIAGONAL,
         ),
         _lines(
             "Precision and recall",
             "precision",
             "recall",
-            [(each, each.pr, "AP", each.average_precision) for each in finding.curves if each.pr],
+            [(each, each.pr, "AP", each.average_precision) for each in ordered],
         ),
         *_calibration(finding),
         *_residuals(finding),
@@ -95,22 +98,21 @@ def _lines(
     *,
     reference: Sequence[tuple[float, float]] = (),
 ) -> Panel:
-    """A line in ink for the mean and one for each class, the worst first. Of many classes those are shown."""
+    """A line in ink for the mean and one for each class. Of many classes the first are shown."""
     most = max(20, MAX_POINTS // max(len(found), 1))
-    styles = {name: index for index, name in enumerate(sorted(each.name for each, _, _, _ in found))}
-    curves = []
-    for place, (each, points, what, area) in enumerate(sorted(found, key=lambda one: (one[0].name != MEAN, one[3]))):
-        is_mean, index = each.name == MEAN, styles[each.name]
-        curve = Curve(
+    curves = [
+        Curve(
             name=each.name,
             points=_along(points, most),
             num_measured=0,
-            colour=INK if is_mean else index % NUM_CLASS_COLOURS,
-            dash=0 if is_mean else (index + index // 12) % NUM_DASHES,
+            colour=INK if each.name == MEAN else place % NUM_CLASS_COLOURS,
+            dash=0 if each.name == MEAN else (place + place // 12) % NUM_DASHES,  # 12: where both begin anew
             told=f"{what} {area:.3f}" if math.isfinite(area) else f"no {what}",
             is_shown=place <= MAX_SHOWN,
         )
-        curves.append(curve)
+        for place, (each, points, what, area) in enumerate(found)
+        if points
+    ]
     return Panel(
         title=title,
         unit=up,
@@ -247,12 +249,13 @@ def _mistakes(mistakes: Sequence[Mistake]) -> Markup | None:
 def _mistake(mistake: Mistake) -> Markup:
     """The input, what it is, and what it was taken for."""
     sure = "" if mistake.confidence is None else f", {mistake.confidence:.1%} sure"
-    told = f"{mistake.name}: {mistake.label}, taken for {mistake.predicted}"
+    verb = "predicted as" if mistake.confidence is None else "taken for"
+    told = f"{mistake.name}: {mistake.label}, {verb} {mistake.predicted}"
     return element(
         "li",
         _picture(mistake.picture, told) if mistake.picture else None,
         element("pre", mistake.text) if mistake.text else None,
-        element("p", element("b", mistake.label), " taken for ", element("b", mistake.predicted), class_="verdict"),
+        element("p", element("b", mistake.label), f" {verb} ", element("b", mistake.predicted), class_="verdict"),
         element("p", f"{mistake.name}{sure}", class_="soft"),
     )
 
