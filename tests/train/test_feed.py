@@ -135,3 +135,14 @@ def test_a_weight_written_as_an_int_takes_a_fraction_later():
     assert (
         config_flags.override(config, ["--config.data.mixture.a.weight=0.5"])["data"]["mixture"]["a"]["weight"] == 0.5
     )
+
+
+@pytest.mark.fast
+def test_noise_is_in_training_text_of_its_part_alone(mixed):
+    cache = f"--config.data.cache={mixed.run.data.cache}"
+    noisy = prepare("--config.data.mixture.short.text_noise=typos(0.1)", cache)
+    text = lambda feed, split, part: feed.tokenizer.decode(feed.rows[split][part].store.tokens)
+    assert text(noisy, "train", "short") != text(mixed, "train", "short")
+    assert text(noisy, "train", "long") == text(mixed, "train", "long")
+    for part in ("long", "short"):
+        assert text(noisy, "val", part) == text(mixed, "val", part)
