@@ -205,18 +205,16 @@ def vit_weights(params, layers):
     yield "classifier.weight", params["head"]["kernel"].T
     yield "classifier.bias", params["head"]["bias"]
     for number, w in enumerate(layers):
-        at, attention, mlp = f"vit.encoder.layer.{number}", w["attention"], w["mlp"]
-        for name in ("query", "key", "value"):
-            yield f"{at}.attention.attention.{name}.weight", flat(attention[name]["kernel"])
-            yield f"{at}.attention.attention.{name}.bias", attention[name]["bias"].ravel()
-        yield (
-            f"{at}.attention.output.dense.weight",
-            attention["out"]["kernel"].reshape(-1, params["head"]["kernel"].shape[0]).T,
-        )
-        yield f"{at}.attention.output.dense.bias", attention["out"]["bias"]
-        for their, our in (("intermediate", "up"), ("output", "down")):
-            yield f"{at}.{their}.dense.weight", mlp[our]["kernel"].T
-            yield f"{at}.{their}.dense.bias", mlp[our]["bias"]
+        at, attention, mlp = f"vit.layers.{number}", w["attention"], w["mlp"]
+        for their, our in (("q_proj", "query"), ("k_proj", "key"), ("v_proj", "value")):
+            yield f"{at}.attention.{their}.weight", flat(attention[our]["kernel"])
+            yield f"{at}.attention.{their}.bias", attention[our]["bias"].ravel()
+        out = attention["out"]["kernel"]
+        yield f"{at}.attention.o_proj.weight", out.reshape(-1, out.shape[-1]).T
+        yield f"{at}.attention.o_proj.bias", attention["out"]["bias"]
+        for their, our in (("fc1", "up"), ("fc2", "down")):
+            yield f"{at}.mlp.{their}.weight", mlp[our]["kernel"].T
+            yield f"{at}.mlp.{their}.bias", mlp[our]["bias"]
         yield from vector(f"{at}.layernorm_before", w["attention_norm"])
         yield from vector(f"{at}.layernorm_after", w["mlp_norm"])
 
