@@ -1,0 +1,49 @@
+"""A ResNet 18 with the stem for small images and a quarter of its channels, on Fashion-MNIST.
+
+apt-get install dataset-fashion-mnist
+python -m train --config=configs/resnet_fashion.py --workdir=runs/resnet_fashion
+
+Without Debian: --config.data.source=tfds --config.data.set=fashion_mnist:3.0.1 (its TFDS form needs TensorFlow once).
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    """`tiny`: on made-up shapes, over in seconds."""
+    config = common.make(
+        seed=0,
+        data=dict(
+            modality="image",
+            source="idx",
+            set="fashion_mnist",
+            shape=(28, 28, 1),
+            num_classes=10,
+            train_split="train[:95%]",
+            val_split="train[95%:]",
+            test_split="test",
+            transforms="random_crop(28, 2)|flip_lr|normalize(0.2860, 0.3530)",
+            eval_transforms="normalize(0.2860, 0.3530)",
+        ),
+        model=dict(name="resnet", depth=18, width=0.25, stem="small"),
+        objective=dict(name="classify", label_smoothing=0.1),
+        train=dict(num_epochs=12.0, batch_size=128),
+        optimizer=dict(
+            name="sgd",
+            learning_rate=0.1,
+            momentum=0.9,
+            nesterov=True,
+            weight_decay=5e-4,
+            schedule=dict(name="cosine", warmup_epochs=1.0),
+        ),
+        eval=dict(val=dict(split="val", every_epochs=1.0, batch_size=1000), test=dict(split="test", batch_size=1000)),
+        checkpoint=dict(every_epochs=1.0, keep_last=2),
+        log=dict(every=50),
+    )
+    if arg == "tiny":
+        return common.shrink_images(config)
+    if arg:
+        common.refuse("resnet_fashion.py", arg)
+    return config
