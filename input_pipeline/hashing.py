@@ -48,4 +48,5 @@ def normal(keys_B: UInt64[np.ndarray, "B"], count: int) -> Float32[np.ndarray, "
     radius = ((bits >> np.uint64(32)).astype(np.float32) + np.float32(0.5)) * np.float32(2.0**-32)
     radius = np.sqrt(np.float32(-2) * np.log(radius))
     angle = (bits & np.uint64(0xFFFFFFFF)).astype(np.float32) * np.float32(2 * np.pi * 2.0**-32)
-    return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)[:, :count]
+    pairs = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1)
+    return pairs.reshape(len(keys_B), 2 * bits.shape[1])[:, :count]

@@ -14,7 +14,7 @@ from jaxtyping import Float64, UInt64
 from input_pipeline import hashing
 from input_pipeline.transforms.image.pictures import Pictures, require
 
-_ROWS_AT_A_TIME = 2**18  # numbers in a step of `warp`, so that they stay in the processor's cache
+_AT_A_TIME = 2**15  # numbers in a step of `warp`, which then stay in the cache of a processor
 _DIGITS = 12  # of a map's numbers: cos(90 degrees) is 6e-17, and would lose a row of pixels
 
 
@@ -138,7 +138,7 @@ def warp(images_BHWC: np.ndarray, map_6B: Sequence[Float64[np.ndarray, "B"]]) ->
       map_6B: a to f of each picture, about the middle of the picture.
     """
     maps_B6 = np.round(np.stack(map_6B, axis=1), _DIGITS)
-    step = max(1, _ROWS_AT_A_TIME // max(1, images_BHWC[:1].size))
+    step = max(1, _AT_A_TIME // max(1, images_BHWC[:1].size))
     pieces = [
         _warped(images_BHWC[start : start + step], maps_B6[start : start + step])
         for start in range(0, len(images_BHWC), step)

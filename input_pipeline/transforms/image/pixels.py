@@ -13,7 +13,6 @@ from input_pipeline.transforms.image.pictures import Pictures, require, stacked
 
 # ITU-R 601-2 as Pillow has it: parts of 2**16 of red, green and blue, and a half that rounds.
 _LUMA, _HALF = np.array([19595, 38470, 7471], np.uint32), np.uint32(1 << 15)
-_LEVELS = 256
 
 
 @dataclass(frozen=True)
@@ -69,22 +68,21 @@ class Normalize(Pictures):
 
     def change(self, images_BHWC: np.ndarray, keys_B: np.ndarray) -> Float32[np.ndarray, "B H W C"]:
         width, num_channels = images_BHWC.shape[2:]
-        scale, shift = self._row(width, num_channels)  # as long as a row of pixels: numpy is slow along 3 channels
+        if max(np.size(self.mean), np.size(self.std)) not in (1, num_channels):
+            raise ValueError(f"data.transforms: {self!r} expected pictures of 3 channels, got {num_channels}")
+        scale, shift = _scale_and_shift(self.mean, self.std, width, num_channels)
         flat = images_BHWC.reshape(-1, width * num_channels)
         found = np.multiply(flat, scale, dtype=np.float32)
         found += shift
         return found.reshape(images_BHWC.shape)
 
-    @functools.lru_cache(maxsize=16)  # noqa: B019, a frozen value
-    def _row(self, width: int, num_channels: int) -> tuple[np.ndarray, np.ndarray]:
-        """level * scale + shift, for each number of a row of pixels."""
-        if max(np.size(self.mean), np.size(self.std)) not in (1, num_channels):
-            raise ValueError(
-                f"data.transforms: {self!r} expected pictures of {np.size(self.mean)} channels, got {num_channels}"
-            )
-        mean, std = np.broadcast_to(self.mean, num_channels), np.broadcast_to(self.std, num_channels)
-        scale, shift = 1 / (255 * std), -mean / std
-        return np.tile(scale, width).astype(np.float32), np.tile(shift, width).astype(np.float32)
+
+@functools.lru_cache(maxsize=16)
+def _scale_and_shift(mean: Any, std: Any, width: int, num_channels: int) -> tuple[np.ndarray, np.ndarray]:
+    """level * scale + shift, for each number of a row of pixels, since numpy is slow along three channels."""
+    mean, std = np.broadcast_to(mean, num_channels), np.broadcast_to(std, num_channels)
+    scale, shift = 1 / (255 * std), -mean / std
+    return np.tile(scale, width).astype(np.float32), np.tile(shift, width).astype(np.float32)
 
 
 def luma(images_BHWC: np.ndarray) -> np.ndarray:
