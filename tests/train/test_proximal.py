@@ -16,6 +16,7 @@ from train.optimizer import OPTIMIZERS, Sgd
 from train.schedules import Schedule
 
 CONSTANT = Schedule(name="constant")
+SIZES = {"bias": (8,), "kernel": (16, 8)}
 AXES = {"bias": ("norm",), "kernel": ("embed", "norm")}
 NUM_ROWS, NUM_FEATURES, STRENGTH = 64, 16, 0.2
 
@@ -113,11 +114,11 @@ def move(spec, params, grads, *, axes=AXES, num_updates=1):
 def test_every_optimizer_lands_on_zeros(name, dtype):
     """One step moves each weight as without L1, and then by the threshold towards zero, never past it."""
     rng = np.random.default_rng(0)
-    draw = lambda *shape: jnp.asarray(rng.normal(size=shape) * 0.1, dtype)
-    params, grads = ({"kernel": draw(16, 8), "bias": draw(8)} for _ in range(2))
-    fields = dict(learning_rate=0.1, schedule=CONSTANT, weight_decay=0.1, decay_mask="kernel$")
+    draw = lambda dtype: {name: jnp.asarray(rng.normal(size=size) * 0.1, dtype) for name, size in SIZES.items()}
+    params, grads = draw(dtype), draw(jnp.float32)
+    fields = dict(learning_rate=0.01, schedule=CONSTANT, weight_decay=0.1, decay_mask="kernel$")
     plain = move(OPTIMIZERS[name](**fields), params, grads)
-    found = move(OPTIMIZERS[name](**fields, l1=0.5), params, grads)
+    found = move(OPTIMIZERS[name](**fields, l1=5.0), params, grads)
     moved = np.asarray(plain["kernel"], np.float64)
     expected = np.sign(moved) * np.maximum(np.abs(moved) - 0.05, 0)
     is_clear = np.abs(np.abs(moved) - 0.05) > 2e-3

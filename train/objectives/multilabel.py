@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
+from clu.metrics import Metric
 from jaxtyping import Array, Float, Key
 
 from train import losses, metrics
@@ -18,8 +19,7 @@ class Multilabel:
 
     With `data.labels="classes"` each class has an output; with two classes and `data.labels="class"` there is one
     output, whose yes is class 1. `positive_weights`, one an output, multiply what a missed yes costs; `focal_gamma`
-    above 0 makes it the focal loss. The loss of evaluations is plain cross entropy, `accuracy` the share of labels
-    that are right at a probability of one half.
+    above 0 makes it the focal loss. The loss of evaluations is plain cross entropy.
     """
 
     reads: ClassVar[str] = "examples"
@@ -37,10 +37,13 @@ class Multilabel:
         self, model: Callable, batch: Mapping[str, Array], keys_B: Key[Array, "B"] | None, constants: Any
     ) -> Sums:
         scores_BC = model(batch["inputs"], dropout_keys_B=keys_B)
-        labels_BC, weights_B = _columns(batch["labels"], scores_BC.shape[-1]), batch["weights"]
+        labels, weights_B = batch["labels"], batch["weights"]
+        labels_BC = _columns(labels, scores_BC.shape[-1])
         values = losses.sigmoid_cross_entropy(scores_BC, labels_BC, **dataclasses.asdict(self))
         totals = {name: jnp.sum(value * weights_B) for name, value in values._asdict().items()}
-        rows = {"scores": scores_BC, "labels": labels_BC, "weights": weights_B} if keys_B is None else {}
+        if labels.ndim == 1:  # as two classes: the softmax of (0, score) is the sigmoid of the score
+            scores_BC = jnp.concatenate([jnp.zeros_like(scores_BC), scores_BC], axis=-1)
+        rows = {"scores": scores_BC, "labels": labels, "weights": weights_B} if keys_B is None else {}
         return Sums(totals, dict.fromkeys(totals, jnp.sum(weights_B)), rows)
 
     def num_outputs(self, data: Any) -> int:
@@ -55,13 +58,12 @@ class Multilabel:
         check_weights("positive_weights", self.positive_weights, number, of="outputs")
         return number
 
-    def metrics(self, sums: Sums, context: Context) -> dict[str, metrics.Mean]:
-        """The mergeable metrics of sums that were fetched."""
-        count = sums.counts["nll"]
-        return {
-            "loss": metrics.Mean.of(sums.totals["nll"], count),
-            "accuracy": metrics.Mean.of(sums.totals["correct"], count),
-        }
+    def metrics(self, sums: Sums, context: Context) -> dict[str, Metric]:
+        """The mergeable metrics of rows that were fetched; `loss` is the log loss, without smoothing."""
+        rows = sums.rows
+        measure = metrics.classification if rows["labels"].ndim == 1 else metrics.multilabel
+        found = measure(rows["scores"], rows["labels"], rows["weights"])
+        return {"loss": found.pop("log_loss"), **found}
 
 
 def _columns(labels: Array, num_outputs: int) -> Float[Array, "B C"]:

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
+from clu.metrics import Metric
 from jaxtyping import Array, Float, Key
 
 from train import losses, metrics
@@ -75,6 +76,8 @@ class Regress:
         check_weights("target_std", self.target_std, data.num_targets, of="targets")
         return data.num_targets
 
-    def metrics(self, sums: Sums, context: Context) -> dict[str, metrics.Mean]:
-        """The mergeable metrics of sums that were fetched."""
-        return {name: metrics.Mean.of(sums.totals[name], sums.counts[name]) for name in sums.totals}
+    def metrics(self, sums: Sums, context: Context) -> dict[str, Metric]:
+        """The mergeable metrics of rows that were fetched, and the loss."""
+        rows = sums.rows
+        loss = metrics.Mean.of(sums.totals["loss"], sums.counts["loss"])
+        return {"loss": loss, **metrics.regression(rows["scores"], rows["labels"], rows["weights"])}

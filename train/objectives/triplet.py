@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
+from clu.metrics import Metric
 from jaxtyping import Array, Key
 
 from train import metrics, triplet
@@ -19,7 +20,8 @@ class Triplet:
     Triplets are mined among all rows of the global batch, so that batch may not be cut in pieces, and it should hold
     several rows of each of its classes; how they are mined is told in `train/triplet.py`. Hermans et al. train with
     mining="batch_hard", soft_margin=True, margin=0.0 and unit_length=False; FaceNet with mining="semi_hard",
-    squared=True and a margin of 0.2. Evaluations mine within each of their batches. `active` is the share of triplets
+    squared=True and a margin of 0.2. Evaluations mine within each of their batches, and look
+    for each row's nearest neighbours in their whole split. `active` is the share of triplets
     that miss the margin: near 0 there is nothing left to learn, and a loss that stays at the margin is a collapse.
     """
 
@@ -64,6 +66,13 @@ class Triplet:
         check_labels(data, ["class"], objective="triplet")
         return self.embedding_size
 
-    def metrics(self, sums: Sums, context: Context) -> dict[str, metrics.Mean]:
-        """The mergeable metrics of sums that were fetched."""
-        return {name: metrics.Mean.of(sums.totals[name], sums.counts[name]) for name in sums.totals}
+    def metrics(self, sums: Sums, context: Context) -> dict[str, Metric]:
+        """The mergeable metrics: of triplets, and of every row among all others, recall at k."""
+        rows = sums.rows
+        means = {name: metrics.Mean.of(sums.totals[name], sums.counts[name]) for name in sums.totals}
+        return means | metrics.retrieval(
+            rows["embeddings"],
+            rows["labels"],
+            rows["weights"],
+            distance="cosine" if self.unit_length else "euclidean",
+        )
