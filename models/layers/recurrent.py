@@ -32,6 +32,7 @@ def lstm(x_BTU: Float[Array, "B 4 U"], r_BTU: Float[Array, "B 4 U"], state: Stat
     `x_BTU` is the input's part of input gate, forget gate, candidate and output gate, `r_BTU` the part of the last
     output. In the equations of torch.nn.LSTM, but with one bias where it adds two.
     """
+    assert state.c_BU is not None
     i, f, g, o = jnp.unstack((x_BTU + r_BTU).astype(jnp.float32), axis=1)
     c_BU = jax.nn.sigmoid(f) * state.c_BU + jax.nn.sigmoid(i) * jnp.tanh(g)
     h_BU = jax.nn.sigmoid(o) * jnp.tanh(c_BU)
