@@ -39,7 +39,7 @@ def test_a_spectrogram_has_its_time_across_and_its_low_frequencies_below():
 
 def test_a_wave_is_drawn_from_its_least_to_its_greatest_sample():
     time = np.linspace(0, 1, 8000)
-    pixels = drawing.draw(np.where(time < 0.5, np.sin(900 * time), 0.0))
+    pixels = drawing.draw(np.where(time < 0.5, np.sin(9000 * time), 0.0))
     inked = (pixels == drawing.LINE).all(-1)
     assert inked[:, :150].sum(0).min() > 100
     assert inked[:, 170:].sum(0).max() == 1

@@ -9,7 +9,6 @@ from PIL import Image
 
 from input_pipeline.labelled.examples import Examples, InMemory, digests_of
 from input_pipeline.labelled.rows import Rows
-from input_pipeline.transforms.parse import parse
 from train import evaluation_files, mistakes
 from train.evaluation_files import Found
 from train.reports import findings as reader
@@ -69,9 +68,6 @@ def test_numbers_are_drawn_after_their_transforms_and_tables_told_before_them():
     sound = rows_of(np.zeros((3, 50), np.float32), shape=(50,))
     _, files = explained(sound, operations=(operation,), modality="audio")
     assert len(files) == len(seen) == 2
-    normalized = parse("normalize(0.5, 0.25)", modality="image").rows
-    floats = rows_of(np.random.default_rng(0).random((3, 4, 4, 1), np.float32), shape=(4, 4, 1))
-    assert len(explained(floats, operations=normalized).files) == 2
 
 
 def test_what_was_written_is_what_the_report_reads(tmp_path):

@@ -57,12 +57,19 @@ def _finding(finding: Finding) -> Markup:
     return element(
         "article",
         element("h3", named, class_="finding"),
+        _left_out(finding),
         matrix.draw(finding) if finding.confusion else None,
         _tables(finding) if finding.confusion else None,
         element("div", *charts, class_="planes") if charts else None,
         _mistakes(finding.mistakes),
         aria_label=named,
     )
+
+
+def _left_out(finding: Finding) -> Markup | None:
+    count = finding.not_finite
+    rows = f"{count:,} row{'s' * (count != 1)}"
+    return element("p", f"Left out, since the scores are not finite: {rows}.", class_="absent") if count else None
 
 
 def panels(finding: Finding) -> list[Panel]:
@@ -195,7 +202,7 @@ def _every(points: Sequence[tuple[float, float]], most: int) -> list[tuple[float
 
 
 def _along(points: Sequence[tuple[float, float]], most: int) -> list[tuple[float, float]]:
-    """At most so many points of a line, evenly chosen by the way along it, so that its corners stay where they are."""
+    """At most so many points of a line, evenly chosen by the way along it: where it is steep as where it is flat."""
     if len(points) <= most:
         return list(points)
     ways = accumulate((abs(b[0] - a[0]) + abs(b[1] - a[1]) for a, b in pairwise(points)), initial=0.0)

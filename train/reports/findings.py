@@ -10,6 +10,7 @@
     mistakes        rows {name, label, predicted, confidence, picture, text}, the most confident first
     residuals       of numbers: label and predicted, row by row
     metrics         by name
+    not_finite      rows that are left out of all this, since their scores are no numbers
 
 What does not apply to a run is left out.
 """
@@ -81,6 +82,7 @@ class Finding:
     mistakes: Sequence[Mistake]
     residuals: Sequence[tuple[float, float]]  # (true, predicted)
     metrics: Mapping[str, float]
+    not_finite: int  # rows that are left out
 
     @property
     def num_rows(self) -> int:
@@ -153,6 +155,7 @@ def read(file: Path) -> Finding:
         mistakes=[_mistake(found, workdir=file.parent.parent) for found in kept.get("mistakes", ())],
         residuals=_points(residuals["label"], residuals["predicted"]),
         metrics={str(name): _number(value) for name, value in kept.get("metrics", {}).items()},
+        not_finite=int(kept.get("not_finite", 0)),
     )
 
 
