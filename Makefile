@@ -12,7 +12,7 @@ setup: $(VENV)/.run  ## the environment that trains
 setup-dev: $(VENV)/.dev  ## and what tests and checks need
 setup-plan: $(VENV)/.plan  ## and the TPU compiler (700 MB)
 
-setup-bench: $(VENV)/.run  ## and PyTorch, the peer of scripts/bench_train.py; in no lock
+setup-bench: $(VENV)/.run  ## and PyTorch, the peer of scripts/bench_train.py and bench_cnn.py; in no lock
 	$(PIP) torch==2.13.0
 
 $(VENV)/bin/python:

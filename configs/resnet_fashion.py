@@ -1,7 +1,8 @@
-"""A ResNet 18 with the stem for small images and a quarter of its channels, on Fashion-MNIST.
+"""A ResNet-18 of a quarter of the width on Fashion-MNIST, 60,000 pictures of clothes in ten classes: 0.7 M parameters.
 
 apt-get install dataset-fashion-mnist
 python -m train --config=configs/resnet_fashion.py --workdir=runs/resnet_fashion
+python -m train --config=configs/resnet_fashion.py:group --workdir=runs/resnet_group
 
 Without Debian: --config.data.source=tfds --config.data.set=fashion_mnist:3.0.1 (its TFDS form needs TensorFlow once).
 """
@@ -12,7 +13,7 @@ from configs import common
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    """`tiny`: on made-up shapes, over in seconds."""
+    """`group`: group norm in the place of batch norm. `tiny`: on made-up shapes, over in seconds."""
     config = common.make(
         seed=0,
         data=dict(
@@ -31,11 +32,9 @@ def get_config(arg: str = "") -> ConfigDict:
         objective=dict(name="classify", label_smoothing=0.1),
         train=dict(num_epochs=12.0, batch_size=128),
         optimizer=dict(
-            name="sgd",
-            learning_rate=0.1,
-            momentum=0.9,
-            nesterov=True,
-            weight_decay=5e-4,
+            name="adamw",
+            learning_rate=2e-3,
+            weight_decay=0.05,
             schedule=dict(name="cosine", warmup_epochs=1.0),
         ),
         eval=dict(val=dict(split="val", every_epochs=1.0, batch_size=1000), test=dict(split="test", batch_size=1000)),
@@ -43,7 +42,10 @@ def get_config(arg: str = "") -> ConfigDict:
         log=dict(every=50),
     )
     if arg == "tiny":
+        config.model.update(width=0.125)
         return common.shrink_images(config)
-    if arg:
-        common.refuse("resnet_fashion.py", arg)
+    if arg == "group":
+        config.model.update(norm="group", norm_groups=16)
+    elif arg:
+        common.refuse("resnet_fashion.py", arg, "group")
     return config
