@@ -1,7 +1,11 @@
 """Checks of a config's values: what is wrong becomes one line."""
 
 import difflib
-from collections.abc import Iterable
+import importlib
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 def at_least(least: int, **values: int) -> None:
@@ -19,3 +23,18 @@ def one_of(names: Iterable[str], **values: str) -> None:
             nearest = difflib.get_close_matches(value, known, n=1, cutoff=0)[0]
             expected = ", ".join(map(repr, known))
             raise ValueError(f"data.{name}: expected one of {expected}; got {value!r}; write {nearest!r}")
+
+
+def source(name: str, table: Mapping[str, T]) -> T:
+    """An entry of the table, or `my_package.my_module:name`, imported: what `data.source` names.
+
+    Raises:
+      ValueError: no such module, or no such name in it.
+    """
+    if ":" not in name:
+        return table[name]
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"data.source: expected an importable module:name, got {name!r}: {error}") from None

@@ -1,14 +1,13 @@
 """Where documents come from: one constructor for each name in `SOURCES`."""
 
 import hashlib
-import importlib
 import importlib.metadata
 import pathlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from input_pipeline import cache, compression, files, synthetic, tfds
+from input_pipeline import cache, checks, compression, files, synthetic, tfds
 from input_pipeline.array_record import ArrayRecord
 from input_pipeline.documents import Documents, Source
 from input_pipeline.files import File
@@ -163,28 +162,13 @@ SOURCES: dict[str, Callable[..., Source]] = {
 }
 
 
-def constructor(name: str) -> Callable[..., Source]:
-    """An entry of SOURCES, or `my_package.my_module:name`, imported; either is called as `(data, progress=progress)`.
-
-    Raises:
-      ValueError: no such module, or no such name in it.
-    """
-    if ":" not in name:
-        return SOURCES[name]
-    module, _, attribute = name.partition(":")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"data.source: expected an importable module:name, got {name!r}: {error}") from None
-
-
 def open_source(data: "Data", *, progress: Progress = quiet) -> Source:
     """The source that the spec names, whole. `progress` hears of downloads and of files that are read through.
 
     Raises:
       ValueError: nothing is there, or too much of it is bad, or it is not what `data.fingerprint` says.
     """
-    source = constructor(data.source)(data, progress=progress)
+    source = checks.source(data.source, SOURCES)(data, progress=progress)
     if data.fingerprint and source.fingerprint() != data.fingerprint:
         raise ValueError(
             f"data.fingerprint: expected {data.fingerprint}, but this text has {source.fingerprint()}; "

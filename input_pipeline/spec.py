@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
-from input_pipeline import batch, text_noise
+from input_pipeline import batch, checks, text_noise
 from input_pipeline.batch import Contract
 from input_pipeline.checks import at_least, one_of
 from input_pipeline.mixture import counts
 from input_pipeline.packing import PACKINGS
-from input_pipeline.sources import SOURCES, SPLITTERS, constructor, parse_split
+from input_pipeline.sources import SOURCES, SPLITTERS, parse_split
 from input_pipeline.tokenizer import vocab_size
 from input_pipeline.transforms.parse import parse
 
@@ -84,7 +84,7 @@ class Data(Corpus):
                 f"data.max_bad: expected a share from 0 to 1, got {self.max_bad}; write 0.01 for one percent"
             )
         if ":" in self.source:
-            constructor(self.source)
+            checks.source(self.source, SOURCES)
         else:
             one_of(SOURCES, source=self.source)
         one_of(PACKINGS, packing=self.packing)

@@ -1,12 +1,11 @@
 """Where labelled examples come from: one constructor for each name in `SOURCES`."""
 
-import importlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from input_pipeline import cache, files, tfds
+from input_pipeline import cache, checks, files, tfds
 from input_pipeline.array_record import ArrayRecord
 from input_pipeline.files import File
 from input_pipeline.labelled import folders, idx, made, quarantine, shards, tables
@@ -118,28 +117,13 @@ SOURCES: dict[str, Callable[..., Examples]] = {
 }
 
 
-def constructor(name: str) -> Callable[..., Examples]:
-    """An entry of SOURCES, or `my_package.my_module:name`, imported; either is called as `(data, progress=progress)`.
-
-    Raises:
-      ValueError: no such module, or no such name in it.
-    """
-    if ":" not in name:
-        return SOURCES[name]
-    module, _, attribute = name.partition(":")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"data.source: expected an importable module:name, got {name!r}: {error}") from None
-
-
 def open_source(data: "LabelledData", *, progress: Progress = quiet) -> Examples:
     """The examples that the spec names, whole.
 
     Raises:
       ValueError: nothing is there, too much of it is bad, or its labels are not what the spec says.
     """
-    found = constructor(data.source)(data, progress=progress)
+    found = checks.source(data.source, SOURCES)(data, progress=progress)
     if quarantine.is_raw(found):
         operations = data.operations("transforms", mean=(0.0,), std=(1.0,)).rows
         if not operations:

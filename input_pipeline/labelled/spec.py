@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from input_pipeline import batch
+from input_pipeline import batch, checks
 from input_pipeline.batch import Contract, Field
 from input_pipeline.checks import at_least, one_of
 from input_pipeline.labelled import sources, splits
@@ -64,7 +64,9 @@ class LabelledData:
     def __post_init__(self) -> None:
         one_of(MODALITIES, modality=self.modality)
         one_of(LABELS, labels=self.labels)
-        if ":" not in self.source:
+        if ":" in self.source:
+            checks.source(self.source, sources.SOURCES)
+        else:
             one_of(sources.SOURCES, source=self.source)
         one_of(splits.SPLIT_BY, split_by=self.split_by)
         for name in ("num_examples", "sample_rate", "workers", "prepare_workers"):

@@ -24,7 +24,7 @@ class OfInputs(ABC):
         if isinstance(inputs, np.ndarray):
             made = self.inputs(inputs, keys_B)
         else:
-            made = [self.inputs(x[None], keys_B[i : i + 1])[0] for i, x in enumerate(inputs)]
+            made = [self.inputs(np.asarray(x)[None], keys_B[i : i + 1])[0] for i, x in enumerate(inputs)]
         return {**rows, "inputs": stacked(made)}
 
 

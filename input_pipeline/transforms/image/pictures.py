@@ -4,33 +4,26 @@ A row's result is the same either way, to the last bit. So sums over pixels are 
 left to a library that adds up in another order for another number of rows.
 """
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from abc import abstractmethod
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import UInt64
 
-from input_pipeline.batch import Batch
+from input_pipeline.transforms.inputs import OfInputs
 
 
-class Pictures:
+class Pictures(OfInputs):
     """An operation that its subclass describes for a stack of pictures of one shape (`change`)."""
 
     takes: ClassVar[tuple[type, ...]] = (np.uint8, np.float32)
 
-    def __call__(self, rows: Batch, keys_B: UInt64[np.ndarray, "B"]) -> Batch:
-        inputs: Any = rows["inputs"]
-        if isinstance(inputs, np.ndarray):
-            return {**rows, "inputs": self.change(self._checked(inputs), keys_B)}
-        changed = [
-            self.change(self._checked(np.asarray(image)[None]), key_1)[0]
-            for image, key_1 in zip(inputs, keys_B[:, None], strict=True)
-        ]
-        return {**rows, "inputs": stacked(changed)}
+    def inputs(self, x_B: np.ndarray, keys_B: UInt64[np.ndarray, "B"]) -> np.ndarray:
+        return self.change(self._checked(x_B), keys_B)
 
+    @abstractmethod
     def change(self, images_BHWC: np.ndarray, keys_B: UInt64[np.ndarray, "B"]) -> np.ndarray:
         """New pictures, all of one shape. What comes in is not written to; it may be given back."""
-        raise NotImplementedError
 
     def _checked(self, images_BHWC: np.ndarray) -> np.ndarray:
         if images_BHWC.ndim != 4:
@@ -45,11 +38,6 @@ class Pictures:
                 "write it before normalize"
             )
         return images_BHWC
-
-
-def stacked(images: Sequence[np.ndarray]) -> Any:
-    """One array [B, ...] if all agree in shape, else the list as it is."""
-    return np.stack(images) if len({image.shape for image in images}) == 1 else list(images)
 
 
 def require(good: bool, field: str, expected: str, got: object) -> None:

@@ -9,7 +9,8 @@ from jaxtyping import Float32, UInt64
 
 from input_pipeline import images
 from input_pipeline.batch import Batch
-from input_pipeline.transforms.image.pictures import Pictures, require, stacked
+from input_pipeline.transforms.image.pictures import Pictures, require
+from input_pipeline.transforms.inputs import stacked
 
 # ITU-R 601-2 as Pillow has it: parts of 2**16 of red, green and blue, and a half that rounds.
 _LUMA, _HALF = np.array([19595, 38470, 7471], np.uint32), np.uint32(1 << 15)
