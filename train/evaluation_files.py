@@ -24,8 +24,8 @@ def write(folder: Path, name: str, found: Found) -> None:
     """
     shutil.rmtree(folder / name, ignore_errors=True)
     (folder / name).mkdir(parents=True)
-    for file, content in found.files.items():
-        (folder / name / file).write_bytes(content)
+    for picture, content in found.files.items():
+        (folder / name / picture).write_bytes(content)
     facts = finite(found.facts)
     for mistake in facts.get("mistakes", ()):
         if "picture" in mistake:
