@@ -17,8 +17,6 @@ from jaxtyping import UInt8
 
 from input_pipeline.documents import BadRecord
 
-# Part of what decoded pictures are known by: changes whenever the same bytes would give other pixels.
-RECIPE = "images 1"
 MAX_PIXELS = 2**26  # of a picture, unless told otherwise: 192 MiB of colours
 # Pillow refuses to open more than twice its own Image.MAX_IMAGE_PIXELS, whatever it is asked.
 GREATEST_MAX_PIXELS = 178_956_970

@@ -15,7 +15,7 @@ import pathlib
 import statistics
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,21 +122,26 @@ def peer(raws: list[bytes], shorter: int, crop: int, *, workers: int) -> Iterato
     )
 
 
-def processor_s() -> float:
-    """Of this process and of those that it started and that still run."""
-    pids = [os.getpid(), *(child.pid for child in multiprocessing.active_children())]
+def started() -> set[int]:
+    """The processes that this one has started."""
+    return {child.pid for child in multiprocessing.active_children() if child.pid}
+
+
+def processor_s(workers: Iterable[int]) -> float:
+    """Of this process and of these workers."""
+    pids = [os.getpid(), *workers]
     stats = [pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids]
     return sum(int(ticks) for stat in stats for ticks in stat[11:13]) / os.sysconf("SC_CLK_TCK")
 
 
-def seconds(batches: Iterator[Any], count: int) -> tuple[float, float]:
+def seconds(batches: Iterator[Any], count: int, workers: Iterable[int] = ()) -> tuple[float, float]:
     """-> time on the clock and processor time for `count` batches, once those that were made ahead of time are gone."""
     for _ in range(BUFFERED):
         next(batches)
-    clock_s, work_s = time.perf_counter(), processor_s()
+    clock_s, work_s = time.perf_counter(), processor_s(workers)
     for _ in range(count):
         next(batches)
-    return time.perf_counter() - clock_s, processor_s() - work_s
+    return time.perf_counter() - clock_s, processor_s(workers) - work_s
 
 
 def ratio(ours_s: Sequence[float], theirs_s: Sequence[float]) -> str:
@@ -149,9 +154,12 @@ def compare(crop: int, workers: int, *, rounds: int) -> None:
     raws = jpegs(low, high)
     line = f"decode|resize({shorter})|random_crop({crop})|flip_lr|normalize{IMAGENET}"
     theirs = peer(raws, shorter, crop, workers=workers)
+    of_theirs = started()
     with ours(Rows(raws, (crop, crop, 3)), line, batch_size=BATCH, workers=workers) as batches:
+        next(batches)  # all workers run
         count = max(6, round(TIMED_S / (seconds(theirs, 4)[0] / 4)))
-        times = [(*seconds(batches, count), *seconds(theirs, count)) for _ in range(rounds)]
+        of_ours = started() - of_theirs
+        times = [(*seconds(batches, count, of_ours), *seconds(theirs, count, of_theirs)) for _ in range(rounds)]
     our_clock, our_work, peer_clock, peer_work = zip(*times, strict=True)
     rates = [BATCH * count / statistics.median(side) for side in (our_clock, peer_clock)]
     told = f"{ratio(our_clock, peer_clock):<22} {ratio(our_work, peer_work)}"

@@ -350,7 +350,8 @@ def test_factors_are_pillows(name, num_channels):
 
 @pytest.mark.parametrize("num_channels", [1, 3])
 def test_tables_of_levels_are_pillows(num_channels):
-    stack = np.concatenate([pictures(num_channels)[:-1], np.full((1, 20, 24, num_channels), 77, np.uint8)])
+    shape = (60, 50)  # enough pixels for several of each level
+    stack = np.concatenate([pictures(num_channels, shape)[:-1], np.full((1, *shape, num_channels), 77, np.uint8)])
     bits, threshold = np.arange(NUM_ROWS) % 8 + 1, np.arange(NUM_ROWS) * 23
     found = {
         "posterize": colours.posterize(stack, bits),

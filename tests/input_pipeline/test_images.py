@@ -162,6 +162,9 @@ def test_damage_is_a_bad_record_or_a_picture(kind):
         except BadRecord:
             bad += 1
     assert bad
+    for length in range(1, 90):
+        with pytest.raises(BadRecord):
+            images.decode(raw[:length])
 
 
 def test_pillow_warns_nobody():
