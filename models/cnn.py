@@ -17,7 +17,8 @@ from models.layers import channel_norm
 from models.layers.channel_norm import MakeNorm
 from models.layers.conv import Conv, Window, as_image
 from models.layers.dropout import dropout, fold
-from models.layers.linear import dense
+from models.layers.head import Head
+from models.layers.linear import Linear
 from models.layers.pool import POOLINGS, mean_positions, pool
 from models.placement import ONE_DEVICE, Placement
 
@@ -130,8 +131,9 @@ class Cnn(nnx.Module):
             self.stages.append(nnx.List([ConvNorm(config, pair, rngs=rngs) for pair in sizes]))
             size = channels
         size *= math.prod(config.final_window) if config.head == "flatten" else 1
-        widths = (size, *config.hidden, config.num_outputs)
-        self.head = nnx.List([dense(config, pair, rngs=rngs) for pair in pairwise(widths)])
+        widths = (size, *config.hidden)
+        self.hidden = nnx.List([dense(config, pair, rngs=rngs) for pair in pairwise(widths)])
+        self.head = Head(widths[-1], config.num_outputs, param_dtype=jnp.dtype(config.param_dtype))
 
     def __call__(
         self,
@@ -150,8 +152,14 @@ class Cnn(nnx.Module):
             x_BHWC = dropout(x_BHWC, fold(dropout_keys_B, index), rate=self.config.stage_dropout)
         pooled = self.config.head == "mean"
         x_BO = mean_positions(x_BHWC) if pooled else x_BHWC.reshape(x_BHWC.shape[0], -1)
-        for index, layer in enumerate(self.head):
-            x_BO = jax.nn.relu(x_BO) if index else x_BO
-            x_BO = dropout(x_BO, fold(dropout_keys_B, len(self.stages) + index), rate=self.config.dropout)
-            x_BO = layer("BO,OC->BC", x_BO, placement=placement)
-        return x_BO.astype(jnp.float32)
+        drop = lambda x, site: dropout(x, fold(dropout_keys_B, len(self.stages) + site), rate=self.config.dropout)
+        for index, layer in enumerate(self.hidden):
+            x_BO = jax.nn.relu(layer("BX,XO->BO", drop(x_BO, index), placement=placement))
+        return self.head(drop(x_BO, len(self.hidden)), placement=placement)
+
+
+def dense(config: CnnConfig, sizes: tuple[int, int], *, rngs: nnx.Rngs) -> Linear:
+    """A hidden layer, which starts as a convolution does."""
+    dtype = jnp.dtype(config.param_dtype)
+    kernel = jax.random.normal(rngs.params(), sizes, dtype) * (2 / sizes[0]) ** 0.5
+    return Linear(kernel, "XO", jnp.zeros(sizes[1], dtype), "N", dtype=config.compute_dtype)

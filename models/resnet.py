@@ -13,10 +13,9 @@ from jaxtyping import Array, Float, Key
 from models.layers import channel_norm
 from models.layers.channel_norm import MakeNorm
 from models.layers.conv import Conv, as_image
-from models.layers.dropout import dropout, fold
-from models.layers.linear import Linear, dense
+from models.layers.dropout import drop_rows, dropout, fold
+from models.layers.head import Head
 from models.layers.pool import mean_positions, overlapping_max_pool
-from models.layers.stochastic_depth import rate_of, stochastic_depth
 from models.placement import ONE_DEVICE, Placement
 
 
@@ -51,7 +50,7 @@ class ResNetConfig:
     norm_epsilon: float = 1e-5
     norm_momentum: float = 0.9  # of batch norm's running statistics: the share that a step keeps
     zero_init: bool = True  # every block begins as the identity (Goyal et al., 2017, section 5.1)
-    stochastic_depth: float = 0.0  # of the last block; the others' grow linearly up to it
+    stochastic_depth: float = 0.0  # rows that leave out the last block; it grows linearly from block to block
     dropout: float = 0.0  # before the dense layer
     input_shape: tuple[int, ...]
     num_outputs: int
@@ -114,7 +113,7 @@ class Block(nnx.Module):
             branch = norm(layer(branch, placement=placement), is_training=is_training)
         if self.projection is not None:
             x_BHWC = self.projection_norm(self.projection(x_BHWC, placement=placement), is_training=is_training)
-        return jax.nn.relu(x_BHWC + stochastic_depth(branch, keys_B, rate=self.rate))
+        return jax.nn.relu(x_BHWC + drop_rows(branch, keys_B, rate=self.rate))
 
 
 class ResNet(nnx.Module):
@@ -132,10 +131,10 @@ class ResNet(nnx.Module):
         for stage, (inner, num_blocks) in enumerate(zip(config.channels, kind.blocks, strict=True)):
             for index in range(num_blocks):
                 stride = 2 if stage and not index else 1
-                rate = rate_of(len(self.blocks), num_layers=sum(kind.blocks), last=config.stochastic_depth)
+                rate = config.stochastic_depth * (len(self.blocks) + 1) / sum(kind.blocks)
                 self.blocks.append(Block(config, size, inner, stride=stride, rate=rate, rngs=rngs))
                 size = inner * kind.expansion
-        self.head: Linear = dense(config, (size, config.num_outputs), rngs=rngs)
+        self.head = Head(size, config.num_outputs, param_dtype=jnp.dtype(config.param_dtype))
 
     def __call__(
         self,
@@ -151,8 +150,8 @@ class ResNet(nnx.Module):
             x_BHWC = overlapping_max_pool(x_BHWC, (3, 3), stride=(2, 2))
         for index, block in enumerate(self.blocks):
             x_BHWC = block(x_BHWC, keys_B=fold(dropout_keys_B, index), placement=placement)
-        x_BO = dropout(mean_positions(x_BHWC), fold(dropout_keys_B, len(self.blocks)), rate=self.config.dropout)
-        return self.head("BO,OC->BC", x_BO, placement=placement).astype(jnp.float32)
+        x_BD = dropout(mean_positions(x_BHWC), fold(dropout_keys_B, len(self.blocks)), rate=self.config.dropout)
+        return self.head(x_BD, placement=placement)
 
 
 def conv(config: ResNetConfig, sizes: tuple[int, int], *, window: int, stride: int, rngs: nnx.Rngs) -> Conv:

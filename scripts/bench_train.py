@@ -9,12 +9,10 @@ norm, use AdamW in float32, read the loss every tenth step and keep freed pages 
 within a round: ours to eager, and ours to the faster PyTorch. Last comes the host's own time for a step of 16 layers.
 """
 
-import atexit
 import contextlib
 import itertools
 import json
 import pathlib
-import shutil
 import statistics
 import sys
 import tempfile
@@ -24,13 +22,14 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from absl import flags
-from peers import contender
+from peers import contender, match
 from peers.contender import Contender, RunSteps
 
 SHAPES = ("4/128/64/12", "6/384/256/8")
 HOST_SHAPE = "16/128/64/12"
 LOG_EVERY = 10
 ROUND_S = 4.0  # seconds of each contender in a round, about
+TORCH = ("eager", "compiled")
 
 
 class Shape(NamedTuple):
@@ -58,7 +57,7 @@ class Shape(NamedTuple):
 # --- ours ---
 
 
-def config(shape: Shape, cache: str) -> dict[str, Any]:
+def config(shape: Shape, cache: str = "") -> dict[str, Any]:
     """A config of `python -m train`."""
     return dict(
         data=dict(
@@ -84,68 +83,11 @@ def config(shape: Shape, cache: str) -> dict[str, Any]:
     )
 
 
-class Silent:
-    """Stands where the loop writes, saves and is stopped, so that a round is training alone."""
-
-    def __init__(self):
-        self.loss = float("nan")
-
-    def write(self, step, metrics):
-        self.loss = metrics.get("train/loss", self.loss)
-
-    def flush(self): ...
-
-    def save(self, *args, **kwargs): ...
-
-    def at(self, step):
-        return ""
-
-    def before(self, step, running): ...
-
-    def after(self, step, report): ...
-
-
 def ours(shape: Shape) -> RunSteps:
     """The loop, continued from round to round."""
-    import dataclasses
+    from peers import ours
 
-    import jax
-
-    from train import allocator, experiment, feed, hosts, spec
-    from train.clock import Clock
-
-    allocator.keep_freed_pages()
-    hosts.join()
-    folder = tempfile.mkdtemp()
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    run = spec.read(config(shape, folder))
-    engine = experiment.engine(run, jax.devices()[:1])
-    silent: Any = Silent()
-    loop = experiment.loop(
-        engine,
-        feed.prepare(run, progress=lambda *_: None),
-        config={},
-        writer=silent,
-        clock=Clock(total_steps=10**9),
-        checkpoints=silent,
-        stop=silent,
-        profile=silent,
-        on_first_step=lambda _: None,
-    )
-    with jax.set_mesh(engine.mesh):
-        state = engine.fresh_state()
-    done = 0
-
-    def run_steps(num_steps: int) -> float:
-        nonlocal state, done
-        plan = dataclasses.replace(loop.plan, num_steps=done + num_steps)
-        with jax.set_mesh(engine.mesh):
-            state, _ = dataclasses.replace(loop, plan=plan)(state, start=done, examples=done * shape.batch_size)
-        jax.block_until_ready(state)
-        done += num_steps
-        return silent.loss
-
-    return run_steps
+    return ours.train(config(shape))
 
 
 def pytorch(shape: Shape, *, is_compiled: bool) -> RunSteps:
@@ -165,42 +107,18 @@ CONTENDERS: dict[str, Callable[[Shape], RunSteps]] = {
 # --- the match ---
 
 
-def match(text: str, *, rounds: int) -> dict[str, Any]:
+def compare(text: str, *, rounds: int) -> dict[str, Any]:
     """All contenders of one shape in interleaved rounds -> medians, ratios and their spread."""
     shape = Shape.parse(text)
     contenders = {name: Contender([__file__, f"--worker={name}", f"--shape={text}"]) for name in CONTENDERS}
-    num_steps = {
-        name: max(LOG_EVERY, int(ROUND_S / one.run(LOG_EVERY)["seconds"] * LOG_EVERY))
-        for name, one in contenders.items()
-    }
-    step_s: dict[str, list[float]] = {name: [] for name in contenders}
-    cores: dict[str, list[float]] = {name: [] for name in contenders}
-    for number in range(rounds):
-        names = list(contenders)
-        for name in names[number % len(names) :] + names[: number % len(names)]:
-            spent = contenders[name].run(num_steps[name])
-            step_s[name].append(spent["seconds"] / num_steps[name])
-            cores[name].append(spent["cpu_s"] / spent["seconds"])
-    for one in contenders.values():
-        one.close()
-    median = {name: statistics.median(times) for name, times in step_s.items()}
-    fastest = min(("eager", "compiled"), key=lambda name: median[name])
+    found = match.play(contenders, rounds=rounds, round_s=ROUND_S, trial=LOG_EVERY).medians(torch=TORCH)
+    step_ms = found["step_ms"]
     return {
         "shape": text,
-        "step_ms": {name: 1e3 * value for name, value in median.items()},
-        "tokens_per_s": {name: shape.tokens_per_step / value for name, value in median.items()},
-        "cores_busy": {name: statistics.median(values) for name, values in cores.items()},
-        "fastest_torch": fastest,
-        **spread("ratio_eager", step_s["eager"], step_s["ours"]),
-        **spread("ratio_best", step_s[fastest], step_s["ours"]),
-        "flops_per_s": flops_per_step(shape) / median["ours"],
+        **found,
+        "tokens_per_s": {name: 1e3 * shape.tokens_per_step / value for name, value in step_ms.items()},
+        "flops_per_s": 1e3 * flops_per_step(shape) / step_ms["ours"],
     }
-
-
-def spread(name: str, theirs_s: Sequence[float], ours_s: Sequence[float]) -> dict[str, Any]:
-    """The median of the rounds' ratios of speed, and the least and the greatest of them."""
-    ratios = [their_s / our_s for their_s, our_s in zip(theirs_s, ours_s, strict=True)]
-    return {name: statistics.median(ratios), f"{name}_spread": [min(ratios), max(ratios)]}
 
 
 def flops_per_step(shape: Shape) -> float:
@@ -216,12 +134,13 @@ def host_ms(shape: Shape, *, num_steps: int = 30) -> float:
     """Milliseconds in which the host sends one step to the devices: the median call of the compiled step."""
     import jax
 
-    from train import experiment, feed, spec
+    from train import experiment, spec
+    from train.feeds import prepare
 
     with tempfile.TemporaryDirectory() as folder:
         run = spec.read(config(shape, folder))
         engine = experiment.engine(run, jax.devices()[:1])
-        batches = feed.prepare(run, progress=lambda *_: None).train_batches(engine.mesh, start=0)
+        batches = prepare(run, progress=lambda *_: None).train_batches(engine.mesh, start=0)
         with jax.set_mesh(engine.mesh), contextlib.closing(batches):
             state, _ = engine.train_step(engine.fresh_state(), next(batches), {})
             times = []
@@ -263,7 +182,7 @@ def main(argv: Sequence[str]) -> int:
 
     allocator.keep_freed_pages()
     hosts.join()
-    results = [match(shape, rounds=values.rounds) for shape in values.shape]
+    results = [compare(shape, rounds=values.rounds) for shape in values.shape]
     ceiling = matmul_ceiling()
     for result in results:
         result["share_of_matmul"] = result["flops_per_s"] / ceiling

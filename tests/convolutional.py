@@ -1,7 +1,6 @@
 """Small convolutional models of every kind, and their layers written slowly, in float64, in the papers' own terms."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -41,20 +40,6 @@ def inputs_of(name: str, num_rows: int = 8) -> np.ndarray:
 
 def keys_of(num_rows: int = 8, seed: int = 2) -> jax.Array:
     return jax.random.split(jax.random.key(seed), num_rows)
-
-
-def train_once(model: nnx.Module, inputs, keys_B, **how):
-    """Logits of a training pass, the gradient of a loss, and the statistics after it. Pure: it can be jitted."""
-    graph, params, stats = nnx.split(model, nnx.Param, ...)
-
-    def loss(params):
-        model = nnx.merge(graph, params, jax.tree.map(lambda leaf: leaf, stats))  # variables of this trace
-        logits = model(jnp.asarray(inputs), dropout_keys_B=keys_B, **how)
-        weights = jnp.cos(jnp.arange(logits.shape[1], dtype=jnp.float32))[None]
-        return jnp.sum(jnp.sin(logits) * weights), (logits, nnx.to_pure_dict(nnx.state(model, nnx.BatchStat)))
-
-    grads, (logits, new_stats) = jax.grad(loss, has_aux=True)(params)
-    return dict(logits=logits, grads=nnx.to_pure_dict(grads), stats=new_stats)
 
 
 # --- written slowly ---

@@ -60,13 +60,3 @@ class Linear(nnx.Module):
         if self.bias is None:
             return y
         return y + placement.spread(self.bias[...].astype(self.dtype), self.bias_letters, y)
-
-
-def dense(config: Any, sizes: tuple[int, int], *, rngs: nnx.Rngs) -> Linear:
-    """A layer of a classifier's head ("BO,OC->BC") with a bias, which starts normal with variance 1 / fan in.
-
-    Of `config` it reads `param_dtype` and `compute_dtype`; `sizes`: features in and out.
-    """
-    dtype = jnp.dtype(config.param_dtype)
-    kernel = jax.random.normal(rngs.params(), sizes, dtype) * sizes[0] ** -0.5
-    return Linear(kernel, "OC", jnp.zeros(sizes[1], dtype), "C", dtype=config.compute_dtype)

@@ -21,6 +21,7 @@ from train.parallel.placement import MeshPlacement
 
 VIT = dict(num_layers=2, model_size=32, num_heads=8, mlp_size=64, num_outputs=5)
 RNN = dict(num_layers=2, hidden_size=8, num_outputs=5, dropout=0.3)
+CNN = dict(channels=(8, 16), norm_groups=4, num_outputs=5)
 IMAGE, SPECTROGRAM, TABLE = (8, 12, 3), (12, 8), (6,)
 CASES = {
     "vit": (
@@ -47,6 +48,20 @@ CASES = {
         "rnn",
         dict(RNN, kind="gru", bidirectional=True, pooling="max", norm="layer", num_layers=3, input_shape=IMAGE),
     ),
+    "cnn": (
+        "cnn",
+        dict(CNN, input_shape=IMAGE, norm="none", hidden=(24,), head="flatten", dropout=0.3, stage_dropout=0.2),
+    ),
+    "cnn_batch": ("cnn", dict(CNN, input_shape=(8, 8, 1), norm="batch", convs_per_stage=2, pooling="mean")),
+    "cnn_of_spectrograms": ("cnn", dict(CNN, input_shape=SPECTROGRAM, norm="group", head="mean")),
+    "cnn_of_waves": ("cnn", dict(CNN, input_shape=(64,), norm="batch", kernel_size=5, pool_size=4)),
+    "resnet": (
+        "resnet",
+        dict(
+            **dict(depth=18, width=1 / 8, stem="small", num_outputs=5, input_shape=IMAGE),
+            **dict(zero_init=False, stochastic_depth=0.3, dropout=0.2),
+        ),
+    ),
 }
 MESHES = [(8, 1, 1), (1, 8, 1), (1, 1, 8), (2, 2, 2)]
 NUM_ROWS = 8
@@ -68,7 +83,7 @@ def model_of(case: str, **changes) -> nnx.Module:
     def fill(path, variable):
         leaf = variable.get_value()
         noise = 0.2 * rng.normal(size=leaf.shape)
-        about_one = path[-1] == "scale" or isinstance(variable, nnx.BatchStat)
+        about_one = path[-1] in ("scale", "variance")
         return variable.replace(jnp.asarray(1 + noise if about_one else noise, leaf.dtype))
 
     return nnx.merge(graph, nnx.map_state(fill, state))
@@ -217,7 +232,8 @@ def test_every_parameter_lies_by_the_rules(case):
         assert len(names) == len(shape), path
         assert set(names) <= set(axes.LEGEND.values()), path
         found |= {axis for axis in rules.spec(names, rules.STORED) if axis}
-    assert found == {"fsdp", "tensor"}, "large ones are cut both ways"
+    is_convolutional = CASES[case][0] in ("cnn", "resnet")
+    assert found == ({"fsdp"} if is_convolutional else {"fsdp", "tensor"}), "large ones are cut"
 
 
 @pytest.mark.fast

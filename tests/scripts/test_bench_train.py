@@ -15,7 +15,7 @@ def bench(monkeypatch):
     import bench_train
 
     yield bench_train
-    for name in ("bench_train", "peers", "peers.contender"):
+    for name in ("bench_train", "bench_cnn", "peers", "peers.contender", "peers.match", "peers.ours"):
         sys.modules.pop(name, None)
 
 
