@@ -18,18 +18,7 @@ def get_config(arg: str = "") -> ConfigDict:
     """
     config = common.make(
         seed=0,
-        data=dict(
-            modality="image",
-            source="idx",
-            set="fashion_mnist",
-            shape=(28, 28, 1),
-            num_classes=10,
-            train_split="train[:95%]",
-            val_split="train[95%:]",
-            test_split="test",
-            transforms="normalize(0.2860, 0.3530)",
-            eval_transforms="normalize(0.2860, 0.3530)",
-        ),
+        data=common.fashion_mnist(),
         model=dict(name="cnn", channels=(32, 64, 128), norm="batch", stage_dropout=0.1, dropout=0.3),
         objective=dict(name="classify"),
         train=dict(num_epochs=8.0, batch_size=128),
@@ -39,17 +28,15 @@ def get_config(arg: str = "") -> ConfigDict:
             weight_decay=0.01,
             schedule=dict(name="cosine", warmup_epochs=0.5),
         ),
-        eval=dict(val=dict(split="val", every_epochs=1.0, batch_size=1000), test=dict(split="test", batch_size=1000)),
-        checkpoint=dict(every_epochs=1.0, keep_last=2),
-        log=dict(every=50),
+        **common.each_epoch(),
     )
     if arg == "corrupted":
         return common.with_corruptions(config)
     if arg == "tiny":
         return common.shrink_images(config)
     if arg == "augmented":
-        config.data.transforms = "random_crop(28, 2)|flip_lr|normalize(0.2860, 0.3530)"
-        config.model.update(channels=(48, 96, 192), convs_per_stage=1)
+        config.data = common.fashion_mnist("random_crop(28, 2)|flip_lr|")
+        config.model.update(channels=(48, 96, 192))
         config.objective.label_smoothing = 0.1
         config.train.num_epochs = 20.0
     elif arg:

@@ -59,6 +59,38 @@ def shrink_images(config: ConfigDict) -> ConfigDict:
     return _shrink_labelled(config, kind="shapes", num_classes=6)
 
 
+def fashion_mnist(before: str = "", after: str = "") -> dict:
+    """The section `data` of Fashion-MNIST: 60,000 pictures to train on, some of them to choose by, and 10,000 to test.
+
+    What is done to training rows `before` their levels become numbers, such as "flip_lr|", and `after`.
+    """
+    normalize = "normalize(0.2860, 0.3530)"
+    return dict(
+        modality="image",
+        source="idx",
+        set="fashion_mnist",
+        shape=(28, 28, 1),
+        num_classes=10,
+        train_split="train[:95%]",
+        val_split="train[95%:]",
+        test_split="test",
+        transforms=f"{before}{normalize}{after}",
+        eval_transforms=normalize,
+    )
+
+
+def each_epoch(batch_size: int = 1000) -> dict:
+    """The sections that a config of labelled examples tells its progress by: every epoch, and the test at the end."""
+    return dict(
+        eval=dict(
+            val=dict(split="val", every_epochs=1.0, batch_size=batch_size),
+            test=dict(split="test", batch_size=batch_size),
+        ),
+        checkpoint=dict(every_epochs=1.0, keep_last=2),
+        log=dict(every=50),
+    )
+
+
 def with_corruptions(config: ConfigDict) -> ConfigDict:
     """The same config, which at its end also measures the test split with each of five faults, at five strengths."""
     for kind in ("blur", "noise", "rotation", "contrast", "occlusion"):

@@ -16,18 +16,7 @@ def get_config(arg: str = "") -> ConfigDict:
     """`group`: group norm in the place of batch norm. `tiny`: on made-up shapes, over in seconds."""
     config = common.make(
         seed=0,
-        data=dict(
-            modality="image",
-            source="idx",
-            set="fashion_mnist",
-            shape=(28, 28, 1),
-            num_classes=10,
-            train_split="train[:95%]",
-            val_split="train[95%:]",
-            test_split="test",
-            transforms="random_crop(28, 2)|flip_lr|normalize(0.2860, 0.3530)",
-            eval_transforms="normalize(0.2860, 0.3530)",
-        ),
+        data=common.fashion_mnist("random_crop(28, 2)|flip_lr|"),
         model=dict(name="resnet", depth=18, width=0.25, stem="small"),
         objective=dict(name="classify", label_smoothing=0.1),
         train=dict(num_epochs=12.0, batch_size=128),
@@ -37,9 +26,7 @@ def get_config(arg: str = "") -> ConfigDict:
             weight_decay=0.05,
             schedule=dict(name="cosine", warmup_epochs=1.0),
         ),
-        eval=dict(val=dict(split="val", every_epochs=1.0, batch_size=1000), test=dict(split="test", batch_size=1000)),
-        checkpoint=dict(every_epochs=1.0, keep_last=2),
-        log=dict(every=50),
+        **common.each_epoch(),
     )
     if arg == "tiny":
         config.model.update(width=0.125)

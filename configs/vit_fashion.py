@@ -15,18 +15,7 @@ def get_config(arg: str = "") -> ConfigDict:
     """`tiny`: on made-up shapes, over in seconds."""
     config = common.make(
         seed=0,
-        data=dict(
-            modality="image",
-            source="idx",
-            set="fashion_mnist",
-            shape=(28, 28, 1),
-            num_classes=10,
-            train_split="train[:95%]",
-            val_split="train[95%:]",
-            test_split="test",
-            transforms="random_crop(28, 2)|flip_lr|normalize(0.2860, 0.3530)|batch|mixup(0.2)",
-            eval_transforms="normalize(0.2860, 0.3530)",
-        ),
+        data=common.fashion_mnist("random_crop(28, 2)|flip_lr|", "|batch|mixup(0.2)"),
         model=dict(
             name="vit",
             num_layers=6,
@@ -46,9 +35,7 @@ def get_config(arg: str = "") -> ConfigDict:
             weight_decay=0.05,
             schedule=dict(name="cosine", warmup_epochs=1.0),
         ),
-        eval=dict(val=dict(split="val", every_epochs=1.0, batch_size=1000), test=dict(split="test", batch_size=1000)),
-        checkpoint=dict(every_epochs=1.0, keep_last=2),
-        log=dict(every=50),
+        **common.each_epoch(),
     )
     if arg == "tiny":
         config.model.update(num_layers=4, model_size=32, num_heads=8, mlp_size=64)

@@ -125,7 +125,7 @@ class Cnn(nnx.Module):
     def __init__(self, config: CnnConfig, *, rngs: nnx.Rngs):
         self.config = config
         size = (*config.input_shape, 1)[2] if len(config.input_shape) > 1 else 1
-        self.stages = nnx.List()
+        self.stages: nnx.List[Any] = nnx.List()
         for channels in config.channels:
             sizes = [(size, channels), *[(channels, channels)] * (config.convs_per_stage - 1)]
             self.stages.append(nnx.List([ConvNorm(config, pair, rngs=rngs) for pair in sizes]))

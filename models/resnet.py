@@ -3,7 +3,7 @@ stride stands in its 3 x 3 convolution. 18, 34, 50, 101 or 152 layers; the param
 
 import dataclasses
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -96,7 +96,7 @@ class Block(nnx.Module):
         windows, strides = ((3, 3), (stride, 1)) if expansion == 1 else ((1, 3, 1), (1, stride, 1))
         sizes = (size, *[inner] * (len(windows) - 1), inner * expansion)
         make_norm, self.rate = config.make_norm(), rate
-        self.convs = nnx.List()
+        self.convs: nnx.List[Any] = nnx.List()
         for pair, window, step in zip(pairwise(sizes), windows, strides, strict=True):
             self.convs.append(conv(config, pair, window=window, stride=step, rngs=rngs))
         *first, last = sizes[1:]
@@ -111,7 +111,7 @@ class Block(nnx.Module):
         for index, (layer, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
             branch = jax.nn.relu(branch) if index else branch
             branch = norm(layer(branch, placement=placement), is_training=is_training)
-        if self.projection is not None:
+        if self.projection is not None and self.projection_norm is not None:
             x_BHWC = self.projection_norm(self.projection(x_BHWC, placement=placement), is_training=is_training)
         return jax.nn.relu(x_BHWC + drop_rows(branch, keys_B, rate=self.rate))
 
@@ -127,7 +127,7 @@ class ResNet(nnx.Module):
         self.config = config
         self.stem = conv(config, ((*config.input_shape, 1)[2], size), window=window, stride=stride, rngs=rngs)
         self.stem_norm = config.make_norm()(size)
-        self.blocks = nnx.List()
+        self.blocks: nnx.List[Any] = nnx.List()
         for stage, (inner, num_blocks) in enumerate(zip(config.channels, kind.blocks, strict=True)):
             for index in range(num_blocks):
                 stride = 2 if stage and not index else 1

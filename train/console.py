@@ -1,5 +1,6 @@
 """What a run says while it runs: a progress bar on a terminal, plain lines elsewhere."""
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -65,7 +66,12 @@ def progress_line(step: int, total_steps: int, metrics: dict[str, float]) -> str
 
 def _told(metrics: dict[str, float]) -> str:
     told = [f"{label} {show(metrics[key])}" for key, (label, show) in HEADLINE.items() if key in metrics]
-    return "  ".join(told + [f"{k} {_number(v)}" for k, v in metrics.items() if not k.startswith("train/")])
+    count = Counter[str]()
+    for key, value in metrics.items():
+        count[evaluator := key.partition("/")[0]] += 1
+        if evaluator != "train" and count[evaluator] <= OF_EVALUATOR:
+            told.append(f"{key} {_number(value)}")
+    return "  ".join(told)
 
 
 def _number(value: float) -> str:
@@ -87,6 +93,7 @@ def _duration(value_s: float) -> str:
     return next(text for amount, text in pairs if amount)
 
 
+OF_EVALUATOR = 4  # metrics of one evaluator that are shown, the first; metrics.jsonl has all
 HEADLINE = {  # of training's metrics, what is shown, and how
     "train/loss": ("loss", _number),
     "train/tokens_per_s": ("tokens/s", _count),

@@ -1,7 +1,7 @@
 """What a model will see of a training step, as one picture: `scripts/show_batch.py`."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -36,7 +36,7 @@ def batch(feed: Feed, step: int) -> Batch:
     run = feed.run
     mesh = meshes.make(jax.devices()[:1], MeshShape(data=1))
     with contextlib.closing(feed.train_batches(mesh, start=step * run.train.batch_size)) as batches:
-        rows = next(batches)
+        rows: Mapping[str, jax.Array] = next(batches)
     with jax.set_mesh(mesh):
         if run.mixing:
             key = keys.mixing(run.seed, jnp.int32(step))
@@ -132,13 +132,13 @@ def _lines(rows: Batch, row: int, tokenizer: Tokenizer) -> list[list[Piece]]:
     for place, letters in enumerate(_letters(tokens_L, tokenizer)):
         segment = int(segments_L[place])
         colour = SEGMENTS[(segment - 1) % len(SEGMENTS)] if segment else PADDING
-        shade = colour if place % 2 else tuple(round(0.94 * channel) for channel in colour)
+        red, green, blue = (channel if place % 2 else round(0.94 * channel) for channel in colour)
         while letters:
             room = LETTERS - sum(len(piece) for piece, _, _ in lines[-1])
             if not room:
                 lines.append([])
                 continue
-            lines[-1].append((letters[:room], shade, bool(weights_L[place])))
+            lines[-1].append((letters[:room], (red, green, blue), bool(weights_L[place])))
             letters = letters[room:]
     return [*lines, []]
 

@@ -57,6 +57,6 @@ def convolve(
     return jax.lax.conv_general_dilated(x_BHWC, kernel_IJCO, stride, zeros, dimension_numbers=layout)
 
 
-def padding(window: Window) -> list[tuple[int, int]]:
+def padding(window: tuple[int, ...]) -> list[tuple[int, int]]:
     """Zeros before the first and after the last row, and the same of columns."""
     return [((size - 1) // 2, size // 2) for size in window]

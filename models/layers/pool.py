@@ -1,5 +1,6 @@
 """Pooling over windows that do not overlap, and over all positions."""
 
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import jax
@@ -57,7 +58,7 @@ def _spread(window: Window, place, grad):
 
 max_pool.defvjp(_greatest, _spread)
 
-POOLINGS = {"max": max_pool, "mean": mean_pool}
+POOLINGS: Mapping[str, Callable[..., Array]] = {"max": max_pool, "mean": mean_pool}
 
 
 def overlapping_max_pool(x_BHWC: Float[Array, "B H W C"], window: Window, *, stride: Window) -> Float[Array, "B h w C"]:

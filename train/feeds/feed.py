@@ -1,7 +1,7 @@
 """What every modality's feed has in common: parts, orders, batches on the devices, and the cursor."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from functools import cached_property, partial
 from typing import Any
 
@@ -101,7 +101,7 @@ class Feed:
                 f"({came[:12]}); give back the old files, transforms, tokenizer and seq_len, or write another --workdir"
             )
 
-    def train_batches(self, mesh: Mesh, *, start: int) -> Iterator[dict[str, jax.Array]]:
+    def train_batches(self, mesh: Mesh, *, start: int) -> Generator[dict[str, jax.Array], None, None]:
         """Global batches on the devices, from example `start` on, for ever."""
         size = self.run.train.batch_size
         with loader.train_batches(

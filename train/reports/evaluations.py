@@ -4,6 +4,7 @@ import base64
 import bisect
 import math
 from collections.abc import Sequence
+from functools import partial
 from itertools import accumulate, pairwise
 from pathlib import Path
 
@@ -171,13 +172,14 @@ def _residuals(finding: Finding) -> list[Panel]:
     ends = (min(values), max(values))
     left = sorted((predicted, true - predicted) for true, predicted in pairs)
     predicted = [at for at, _ in left]
-    dots = {"num_measured": len(pairs), "marked": True, "joined": False}
+    told = f"{len(finding.residuals):,}"
+    dots = partial(Curve, name="rows", num_measured=len(pairs), told=told, marked=True, joined=False)
     return [
         Panel(
             title="Predicted against true",
             unit="predicted",
             across="true",
-            curves=[Curve(name="rows", points=pairs, colour=0, told=f"{len(finding.residuals):,}", **dots)],
+            curves=[dots(points=pairs, colour=0)],
             range_x=ends,
             range_y=ends,
             reference=((ends[0], ends[0]), (ends[1], ends[1])),
@@ -187,7 +189,7 @@ def _residuals(finding: Finding) -> list[Panel]:
             title="Residuals",
             unit="true less predicted",
             across="predicted",
-            curves=[Curve(name="rows", points=left, colour=1, told=f"{len(finding.residuals):,}", **dots)],
+            curves=[dots(points=left, colour=1)],
             reference=((predicted[0], 0.0), (predicted[-1], 0.0)),
             is_square=True,
         ),

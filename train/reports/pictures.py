@@ -113,7 +113,7 @@ def _confusion(finding: Finding) -> "Figure":
     if num_classes <= MOST_COUNTED:
         for true, row in enumerate(finding.confusion):
             for predicted, count in enumerate(row):
-                axes.text(predicted, true, count or "", ha="center", va="center", color="#111111", fontsize=8)
+                axes.text(predicted, true, str(count or ""), ha="center", va="center", color="#111111", fontsize=8)
     size = min(9.0, 72 * side / num_classes * 0.8)
     names = [shorten(name, 24, placeholder="…") if " " in name else name[:24] for name in finding.classes]
     axes.set_xticks(range(num_classes), names, rotation=90 if num_classes > MOST_COUNTED else 45, fontsize=size)
