@@ -127,7 +127,7 @@ def test_the_schedule_scales_the_rate(name):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_number_is_a_value_of_the_state(name):
     """Each float field, changed in the state, gives what it gives in a config, without compiling again."""
-    fields = dict(schedule=CONSTANT, momentum=0.5, groups={"n": optimizer.Group(params="norm", rate=0.5)})
+    fields = dict(schedule=CONSTANT, momentum=0.5, l1=0.1, groups={"n": optimizer.Group(params="norm", rate=0.5)})
     before = OPTIMIZERS[name](learning_rate=0.03, weight_decay=0.1, **fields)
     changed = {field: value * 0.9 for field, value in before.floats.items() if isinstance(value, float)}
     after = OPTIMIZERS[name](
