@@ -7,6 +7,7 @@ have one column.
 import dataclasses
 import math
 from itertools import pairwise
+from typing import Any
 
 import jax
 import jax.numpy as jnp

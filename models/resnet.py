@@ -100,10 +100,12 @@ class Block(nnx.Module):
         for pair, window, step in zip(pairwise(sizes), windows, strides, strict=True):
             self.convs.append(conv(config, pair, window=window, stride=step, rngs=rngs))
         *first, last = sizes[1:]
-        self.norms = nnx.List([*map(make_norm, first), make_norm(last, start=0.0 if config.zero_init else 1.0)])
+        self.norms: nnx.List[Any] = nnx.List(
+            [*map(make_norm, first), make_norm(last, start=0.0 if config.zero_init else 1.0)]
+        )
         is_projected = stride > 1 or size != last
         self.projection = conv(config, (size, last), window=1, stride=stride, rngs=rngs) if is_projected else None
-        self.projection_norm = make_norm(last) if is_projected else None
+        self.projection_norm: Any = make_norm(last) if is_projected else None
 
     def __call__(self, x_BHWC, *, keys_B, placement):
         is_training = keys_B is not None
@@ -111,7 +113,7 @@ class Block(nnx.Module):
         for index, (layer, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
             branch = jax.nn.relu(branch) if index else branch
             branch = norm(layer(branch, placement=placement), is_training=is_training)
-        if self.projection is not None and self.projection_norm is not None:
+        if self.projection is not None:
             x_BHWC = self.projection_norm(self.projection(x_BHWC, placement=placement), is_training=is_training)
         return jax.nn.relu(x_BHWC + drop_rows(branch, keys_B, rate=self.rate))
 
@@ -126,7 +128,7 @@ class ResNet(nnx.Module):
         window, stride = (7, 2) if config.stem == "imagenet" else (3, 1)
         self.config = config
         self.stem = conv(config, ((*config.input_shape, 1)[2], size), window=window, stride=stride, rngs=rngs)
-        self.stem_norm = config.make_norm()(size)
+        self.stem_norm: Any = config.make_norm()(size)
         self.blocks: nnx.List[Any] = nnx.List()
         for stage, (inner, num_blocks) in enumerate(zip(config.channels, kind.blocks, strict=True)):
             for index in range(num_blocks):
