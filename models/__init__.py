@@ -1,7 +1,7 @@
 """Pure models: JAX and Flax, logical axis names, never a mesh, a batch dict or a config file."""
 
 from models.cnn import Cnn
-from models.mlp import MLP
+from models.mlp import MultilayerPerceptron
 from models.resnet import ResNet
 from models.rnn import Rnn, RnnLm
 from models.transformer import Transformer
@@ -9,7 +9,7 @@ from models.vit import ViT
 
 MODELS = {
     "cnn": Cnn,
-    "mlp": MLP,
+    "mlp": MultilayerPerceptron,
     "resnet": ResNet,
     "rnn": Rnn,
     "rnn_lm": RnnLm,

@@ -21,7 +21,7 @@ CHOICES = {"activation": ("relu", "gelu", "gelu_exact", "silu"), "norm": ("none"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class MLPConfig:
+class MultilayerPerceptronConfig:
     """Hidden layers of any sizes; none of them: linear regression, or logistic. `input_shape`, `num_outputs` and the
     dtypes are derived by whoever builds it."""
 
@@ -59,7 +59,7 @@ class Hidden(nnx.Module):
     The product's outputs are cut over `tensor` as it is computed, and whole after it: tables are narrow.
     """
 
-    def __init__(self, config: MLPConfig, sizes: tuple[int, int], *, letter: str, rngs: nnx.Rngs):
+    def __init__(self, config: MultilayerPerceptronConfig, sizes: tuple[int, int], *, letter: str, rngs: nnx.Rngs):
         """`letter`: the axis that comes in, "X" the columns of a table or "D" a hidden layer."""
         in_size, out_size = sizes
         dtype = jnp.dtype(config.param_dtype)
@@ -81,12 +81,12 @@ class Hidden(nnx.Module):
         return x_BD + h_BD if self.is_added else h_BD
 
 
-class MLP(nnx.Module):
+class MultilayerPerceptron(nnx.Module):
     """Examples to logits, or to the numbers that are foretold."""
 
-    Config = MLPConfig
+    Config = MultilayerPerceptronConfig
 
-    def __init__(self, config: MLPConfig, *, rngs: nnx.Rngs):
+    def __init__(self, config: MultilayerPerceptronConfig, *, rngs: nnx.Rngs):
         num_inputs = math.prod(config.input_shape)
         sizes = (num_inputs, *config.hidden)
         self.config = config

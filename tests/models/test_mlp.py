@@ -10,14 +10,16 @@ from families import layer_norm
 from flax import nnx
 from scipy import special
 
-from models.mlp import MLP, MLPConfig
+from models.mlp import MultilayerPerceptron, MultilayerPerceptronConfig
 
-CONFIG = MLPConfig(hidden=(6, 6, 4), norm="layer", activation="silu", residual=True, input_shape=(2, 3), num_outputs=2)
+CONFIG = MultilayerPerceptronConfig(
+    hidden=(6, 6, 4), norm="layer", activation="silu", residual=True, input_shape=(2, 3), num_outputs=2
+)
 
 
 def outputs(config, seed: int = 0):
     """(what the model gives, its parameters, its inputs), every leaf random."""
-    graph, state = nnx.split(nnx.eval_shape(lambda: MLP(config, rngs=nnx.Rngs(0))))
+    graph, state = nnx.split(nnx.eval_shape(lambda: MultilayerPerceptron(config, rngs=nnx.Rngs(0))))
     rng = np.random.default_rng(seed)
     state = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape), leaf.dtype), state)
     inputs = rng.normal(size=(5, *config.input_shape)).astype(np.float32)
