@@ -190,7 +190,7 @@ def value_and_grads(case: str, model, *, placement, mesh=None):
         logits = bound(inputs, dropout_keys_B=keys, placement=placement)
         return jnp.sum(logits * weights), (logits, nnx.state(bound, nnx.BatchStat))
 
-    # As the engine compiles: XLA's other library of products, YNN, gave NaN as gradients of some convolutions.
+    # As the engine compiles. With XLA's defaults some kernels' gradients came out NaN under jit; why is open.
     gradient = jax.jit(jax.grad(weighed, has_aux=True), compiler_options=cpu.COMPILER_OPTIONS)
     grads, (logits, stats) = gradient(params, rest, inputs, keys, weights)
     return jax.device_get({name: nnx.to_pure_dict(tree) for name, tree in (("grads", grads), ("stats", stats))}), logits
