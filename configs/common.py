@@ -96,7 +96,7 @@ def with_corruptions(config: ConfigDict) -> ConfigDict:
     for kind in ("blur", "noise", "rotation", "contrast", "occlusion"):
         for strength in range(1, 6):
             transforms = f"corrupt('{kind}', {strength})|{config.data.eval_transforms}"
-            config.eval[f"{kind}_{strength}"] = dict(config.eval.test, transforms=transforms)
+            config.eval[f"{kind}_{strength}"] = dict(config.eval.test, transforms=transforms, explain=False)
     return config
 
 

@@ -39,7 +39,7 @@ class Evaluator:
     objective: Objective
     constants: Any
     context: Context
-    explain: Callable[[Mapping[str, np.ndarray]], Found]  # of the rows of a reading
+    explain: Callable[[Mapping[str, np.ndarray]], Found] | None  # of the rows of a reading; None: nothing is told
     part: str = "params"  # of the state: the parameters that are evaluated
 
     def __call__(self, state: State) -> Reading:
@@ -52,9 +52,9 @@ class Evaluator:
         return Reading({name: metric.compute() for name, metric in merged.items()}, [part.rows for part in fetched])
 
     def found(self, reading: Reading, *, step: int) -> Found | None:
-        """What the report is to tell of a reading at its last step; None where the objective keeps no rows."""
-        rows = reading.rows()
-        if not rows:
+        """What the report is to tell of a reading at its last step; None where nothing is, or the objective keeps no rows."""
+        rows = reading.rows() if self.explain else {}
+        if not (rows and self.explain):
             return None
         facts, files = self.explain(rows)
         return Found({"step": step, "split": self.split, **facts, "metrics": reading.metrics}, files)

@@ -176,7 +176,7 @@ def loop(
             objective=run.objective,
             constants=constants,
             context=feed.context(evaluation),
-            explain=partial(feed.explain, evaluation),
+            explain=partial(feed.explain, evaluation) if evaluation.explain else None,
             part=PARAMS[evaluation.params],
         )
         for name, evaluation in run.eval.items()

@@ -65,6 +65,7 @@ class Evaluation(Every):
     part: str = ""
     batch_size: int = 0  # 0: train.batch_size
     params: str = "trained"  # or "ema"
+    explain: bool = True  # confusion, curves and mistakes in the report, at the last step
     transforms: str = ""  # in the place of data.eval_transforms, such as "corrupt('blur', 3)|normalize"
 
     def check(self, path: str, data: Any, ema: Ema) -> None:
