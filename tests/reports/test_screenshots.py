@@ -238,7 +238,7 @@ def test_a_cell_is_told_under_the_pointer_and_by_the_keys(look):
     seen, _ = look("desktop", "light")
     counts = np.array(made_findings.classified()["confusion"])
     words = f"{counts[1, 2]} of {counts[1].sum()} rows, {100 * counts[1, 2] / counts[1].sum():#.3g}%"
-    assert seen["cell"].split("\n") == ["Trouser, taken for Pullover", words]
+    assert seen["cell"].split("\n\n") == ["Trouser, taken for Pullover", words]
     assert seen["nextCell"].startswith("Trouser, and taken for it")
     assert seen["marks"] == 0
 
