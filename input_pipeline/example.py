@@ -2,7 +2,11 @@
 
 from typing import Any
 
+import numpy as np
+
 from input_pipeline.documents import BadRecord
+
+_INT16 = np.iinfo(np.int16)
 
 
 def text_of(raw: bytes, feature: str) -> bytes:
@@ -17,6 +21,20 @@ def text_of(raw: bytes, feature: str) -> bytes:
     return values[0]
 
 
+def input_of(raw: bytes, feature: str) -> bytes | np.ndarray:
+    """The one bytes value of a feature, or all its whole numbers: samples of sound, int16.
+
+    Raises:
+      BadRecord: no tf.train.Example, no such feature, neither of them in it, or samples of more than 16 bits.
+    """
+    samples = np.array(_feature(raw, feature).int64_list.value, np.int64)
+    if not len(samples):
+        return text_of(raw, feature)
+    if samples.min() < _INT16.min or samples.max() > _INT16.max:
+        raise BadRecord(f"expected samples of 16 bits in feature {feature!r}, got {samples.min()} to {samples.max()}")
+    return samples.astype(np.int16)
+
+
 def number_of(raw: bytes, feature: str) -> int:
     """The one whole number of a feature.
 
@@ -27,6 +45,19 @@ def number_of(raw: bytes, feature: str) -> int:
     if len(values) != 1:
         raise BadRecord(f"expected one whole number in feature {feature!r}, got {len(values)}")
     return values[0]
+
+
+def numbers_of(raw: bytes, feature: str, *, count: int) -> list[float]:
+    """The numbers of a feature, whole or not.
+
+    Raises:
+      BadRecord: no tf.train.Example, no such feature, not so many numbers in it, or one that is not finite.
+    """
+    found = _feature(raw, feature)
+    values = [float(value) for value in (*found.float_list.value, *found.int64_list.value)]
+    if len(values) != count or not np.isfinite(values).all():
+        raise BadRecord(f"expected {count} finite numbers in feature {feature!r}, got {values[: count + 1]}")
+    return values
 
 
 def _feature(raw: bytes, feature: str) -> Any:

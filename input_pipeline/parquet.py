@@ -2,7 +2,8 @@
 
 import bisect
 import functools
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +34,34 @@ class Parquet:
         if cell is None:
             raise BadRecord(f"field {self.field!r} is null")
         return cell if isinstance(cell, bytes) else cell.encode()
+
+
+def cells(file: File, columns: Sequence[str]) -> list[list[Any]]:
+    """All cells of some columns, which fit in memory, as Python's values.
+
+    Raises:
+      ValueError: no such column, or one that cannot be read.
+    """
+    from pyarrow import ArrowException
+
+    opened = _open(file)
+    for name in columns:
+        if name not in opened.schema_arrow.names:
+            there = ", ".join(map(repr, opened.schema_arrow.names))
+            raise ValueError(f"data.files: expected a column {name!r} in {file.path}, which has {there}")
+    try:
+        table = opened.read(columns=list(columns))
+    except (ArrowException, OSError) as error:
+        raise ValueError(f"data.files: expected {', '.join(columns)} in {file.path}, got: {error}") from None
+    return [table.column(name).to_pylist() for name in columns]
+
+
+def class_names(file: File, column: str) -> tuple[str, ...] | None:
+    """What the numbers in a column mean, where Hugging Face datasets wrote the file and so told it; else None."""
+    metadata = _open(file).schema_arrow.metadata or {}
+    told = json.loads(metadata.get(b"huggingface", b"{}"))
+    names = told.get("info", {}).get("features", {}).get(column, {}).get("names")
+    return tuple(names) if names else None
 
 
 @functools.lru_cache(_FILES)
@@ -92,13 +121,15 @@ def _path(file: File, field: str) -> list[str]:
     for depth, part in enumerate(path):
         if part not in fields:
             raise ValueError(
-                f"data.field: expected a column of {file.path}, got {field!r}; it has {', '.join(map(repr, fields))}"
-                + (f" in {'.'.join(path[:depth])!r}" if depth else "")
+                f"data.field or data.input_field: expected a column of {file.path}, got {field!r}; "
+                f"it has {', '.join(map(repr, fields))}" + (f" in {'.'.join(path[:depth])!r}" if depth else "")
             )
         kind = fields[part].type
         fields = {found.name: found for found in kind} if _is_struct(kind) else {}
     if not _is_text(kind):
-        raise ValueError(f"data.field: expected a column of text, but {field!r} of {file.path} is {kind}")
+        raise ValueError(
+            f"data.field or data.input_field: expected a column of text, but {field!r} of {file.path} is {kind}"
+        )
     return path
 
 

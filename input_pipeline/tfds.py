@@ -3,7 +3,7 @@
 import pathlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from input_pipeline import example, files, remote
 from input_pipeline.array_record import ArrayRecord
@@ -57,26 +57,33 @@ def find(
     )
 
 
+class Labelled(NamedTuple):
+    """Every split of a set."""
+
+    records: Format  # each of them a tf.train.Example
+    parts: dict[str, list[File]]
+    classes: tuple[str, ...]  # what the numbers in its feature of labels mean; () where they are no classes
+    sample_rate: int | None  # of the sound in its feature of inputs, where the set tells it
+
+
 def labelled(
-    name: str, *, directory: str, label_field: str, cache_dir: pathlib.Path, progress: Progress
-) -> tuple[dict[str, tuple[Format, list[File]]], tuple[str, ...]]:
-    """Every split of a set, as the format of its records and its files, and the names of the classes in `label_field`.
+    name: str, *, directory: str, input_field: str, label_field: str, cache_dir: pathlib.Path, progress: Progress
+) -> Labelled:
+    """Every split of a set whose features are inputs and labels.
 
     Raises:
       ValueError: no such set or field; a set that needs TensorFlow.
     """
+    if not name:
+        raise ValueError("data.set: expected the name of a set, got none; write --config.data.set=mnist:3.0.1")
     info = _prepared(name, directory).info
-    format = _format(info, name)
-    if label_field not in info.features or not hasattr(info.features[label_field], "names"):
-        there = ", ".join(map(repr, sorted(info.features)))
-        raise ValueError(
-            f"data.label_field: expected a feature of classes of {name!r}, one of {there}; got {label_field!r}"
-        )
-    shards = {
-        split: (format, _shards(info, split, name=name, cache_dir=cache_dir, progress=progress))
-        for split in info.splits
-    }
-    return shards, tuple(info.features[label_field].names)
+    for field, feature in (("input_field", input_field), ("label_fields", label_field)):
+        if feature not in info.features:
+            there = ", ".join(map(repr, sorted(info.features)))
+            raise ValueError(f"data.{field}: expected a feature of {name!r}, one of {there}; got {feature!r}")
+    parts = {split: _shards(info, split, name=name, cache_dir=cache_dir, progress=progress) for split in info.splits}
+    classes = tuple(getattr(info.features[label_field], "names", ()) or ())
+    return Labelled(_format(info, name), parts, classes, getattr(info.features[input_field], "sample_rate", None))
 
 
 def _format(info: Any, name: str) -> Format:

@@ -3,10 +3,12 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from jaxtyping import Int64, UInt8
+
+from input_pipeline.labelled.labels import numbered
 
 # [B, ...] where all agree in shape, else one array (or the bytes of one record) after the other.
 Inputs: TypeAlias = np.ndarray | list
@@ -29,6 +31,16 @@ class InMemory:
         return self.array[indices_B]
 
 
+@dataclass(frozen=True)
+class Listed:
+    """Inputs that differ in shape, or records."""
+
+    inputs: Sequence[np.ndarray | bytes]
+
+    def read(self, indices_B: Int64[np.ndarray, "B"]) -> list:
+        return [self.inputs[i] for i in indices_B.tolist()]
+
+
 @dataclass(frozen=True, eq=False)
 class Examples:
     """N examples. `labels` is [N] of class numbers (int32), or [N] or [N, K] of numbers (float32).
@@ -46,6 +58,46 @@ class Examples:
     groups: np.ndarray | None = None  # of str
     parts: Mapping[str, Int64[np.ndarray, "M"]] = field(default_factory=dict)
     bad: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        inputs: np.ndarray | Sequence[np.ndarray | bytes],
+        labels: Any,
+        *,
+        classes: Sequence[str] = (),
+        names: Sequence[str] = (),
+        groups: Sequence[str] | None = None,
+        parts: Mapping[str, Sequence[int]] | None = None,
+    ) -> "Examples":
+        """Examples in memory: `data.source` may be `my_module:digits`, or `__main__:digits` in a notebook.
+
+        Args:
+          inputs: an array [N, ...], or a list of N arrays, or of the bytes of N files.
+          labels: N names or numbers of classes, or [N] or [N, K] numbers.
+          classes: the names of classes that are given as numbers.
+          names: by which a split takes its share; by default those of their places in the list.
+          parts: numbers of examples, such as {"test": range(900, 1000)}; "train" has all others.
+
+        Raises:
+          ValueError: other lengths than N.
+        """
+        numbers, found = _labels(np.asarray(labels))
+        names = names or [f"example-{i:06d}" for i in range(len(numbers))]
+        for what, given in (("inputs", inputs), ("names", names), ("groups", numbers if groups is None else groups)):
+            if len(given) != len(numbers):
+                raise ValueError(f"{what}: expected {len(numbers)}, as many as labels, got {len(given)}")
+        if isinstance(inputs, np.ndarray):
+            inputs = inputs.astype(np.float32) if inputs.dtype == np.float64 else inputs
+        return cls(
+            reader=InMemory(inputs) if isinstance(inputs, np.ndarray) else Listed(inputs),
+            labels=numbers,
+            names=names,
+            digests=digests_of(inputs),
+            classes=found or tuple(classes),
+            groups=None if groups is None else np.array(groups, str),
+            parts={name: np.array(members, np.int64) for name, members in (parts or {}).items()},
+        )
 
     def __len__(self) -> int:
         return len(self.names)
@@ -89,7 +141,22 @@ class Chosen:
         return self.whole.read(self.members[indices_B])
 
 
-def digests_of(inputs: np.ndarray) -> UInt8[np.ndarray, "N 32"]:
-    """SHA-256 of each entry of an array."""
-    found = b"".join(hashlib.sha256(np.ascontiguousarray(entry).tobytes()).digest() for entry in inputs)
+def digests_of(inputs: np.ndarray | Sequence[np.ndarray | bytes]) -> UInt8[np.ndarray, "N 32"]:
+    """SHA-256 of each entry."""
+    if isinstance(inputs, np.ndarray):
+        inputs = np.ascontiguousarray(inputs)
+    found = b"".join(hashlib.sha256(_content(entry)).digest() for entry in inputs)
     return np.frombuffer(found, np.uint8).reshape(len(inputs), 32)
+
+
+def _content(entry: np.ndarray | bytes) -> bytes:
+    return entry if isinstance(entry, bytes) else entry.tobytes()
+
+
+def _labels(labels: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """-> (class numbers [N] of names or whole numbers, else numbers [N, K]; the names of the classes, if any)."""
+    if labels.dtype.kind in "US":
+        return numbered(labels.tolist())
+    if labels.dtype.kind in "biu" and labels.ndim == 1:
+        return labels.astype(np.int32), ()
+    return labels.astype(np.float32).reshape(len(labels), -1), ()

@@ -2,16 +2,15 @@
 
 import hashlib
 import pathlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from input_pipeline.files import File
+from input_pipeline.labelled import patterns
 from input_pipeline.labelled.examples import Examples
-
-_PLACE = re.compile(r"\{(\w+)\}")
+from input_pipeline.labelled.labels import numbered
 
 
 @dataclass(frozen=True)
@@ -42,47 +41,14 @@ def examples(found: Sequence[File], *, pattern: str) -> Examples:
     Raises:
       ValueError: a pattern without {label}, or a file that it does not match.
     """
-    read = _reader(pattern or "{label}/{name}")
+    read = patterns.reader(pattern or "{label}/{name}", wanted="label")
     told = [read(file.name) for file in found]
-    classes = _in_order({each["label"] for each in told})
-    number = {name: i for i, name in enumerate(classes)}
-    has_groups = "group" in told[0]
+    labels, classes = numbered([each["label"] for each in told])
     return Examples(
         reader=FileBytes(tuple(file.path for file in found), tuple(file.content.sha256 for file in found)),
-        labels=np.array([number[each["label"]] for each in told], np.int32),
+        labels=labels,
         names=[file.name for file in found],
         digests=np.frombuffer(b"".join(file.content.sha256 for file in found), np.uint8).reshape(len(found), 32),
         classes=classes,
-        groups=np.array([each["group"] for each in told]) if has_groups else None,
+        groups=np.array([each["group"] for each in told]) if "group" in told[0] else None,
     )
-
-
-def _reader(pattern: str):
-    """-> a file's name -> what stands in the places of the pattern."""
-    places = _PLACE.findall(pattern)
-    if "label" not in places or len(set(places)) != len(places):
-        raise ValueError(
-            f"data.pattern: expected {{label}} in it, and no place twice, got {pattern!r}; write for example "
-            "'{label}_{group}_{number}.wav'"
-        )
-    pieces = _PLACE.split(pattern)
-    expression = "".join(re.escape(piece) if i % 2 == 0 else f"(?P<{piece}>[^/]+?)" for i, piece in enumerate(pieces))
-    compiled = re.compile(rf"(?:.*/)?{expression}")
-
-    def read(name: str) -> dict[str, str]:
-        match = compiled.fullmatch(name)
-        if not match:
-            raise ValueError(
-                f"data.pattern: expected files such as {pattern!r}, got {name!r}; write a data.pattern that fits all "
-                "files, or a glob in data.files that leaves this one out (a glob's folders before its first wildcard "
-                "are no part of a name)"
-            )
-        return match.groupdict()
-
-    return read
-
-
-def _in_order(labels: set[str]) -> tuple[str, ...]:
-    """Names of classes: numbers as numbers, all else by the alphabet."""
-    are_numbers = all(label.isdigit() for label in labels)
-    return tuple(sorted(labels, key=int if are_numbers else str))

@@ -35,13 +35,21 @@ def sound(examples: Examples, decode: Transform, *, data: Any, progress: Progres
 
 def check_share(found: Examples, *, max_bad: float) -> None:
     """Raises a ValueError if more than this share of the records is bad, or all of them are."""
-    share = len(found.bad) / (len(found) + len(found.bad))
+    total = len(found) + len(found.bad)
+    if not total:
+        raise ValueError("data.files: expected examples, but there is none in what data.source reads")
+    share = len(found.bad) / total
     if share > max_bad or not len(found):
+        remedy = f", or leave them out with --config.data.max_bad={_rounded_up(share)}" if len(found) else ""
         raise ValueError(
             f"data.max_bad: expected at most {max_bad * 100:g}% of the records to be bad, got {len(found.bad)} of "
-            f"{len(found) + len(found.bad)}: {'; '.join(found.bad[:_NAMED])}; mend them, or leave them out with "
-            f"--config.data.max_bad={min(1.0, float(f'{share * 1.1:.2g}'))}"
+            f"{total}: {'; '.join(found.bad[:_NAMED])}; mend them{remedy}"
         )
+
+
+def _rounded_up(share: float) -> float:
+    """A share of two digits or so, no less than this one."""
+    return min(1.0, float(f"{share * 1.1:.2g}"))
 
 
 def _bad(examples: Examples, decode: Transform, *, data: Any, progress: Progress) -> Mapping[int, str]:

@@ -1,116 +1,124 @@
-"""Records of encoded images or sound beside their labels: ArrayRecord files, Parquet files, sets of TFDS."""
+"""Inputs that lie in records of files, found through an index of each file that is made once and kept by its hash."""
 
 import bisect
 import functools
 import hashlib
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from input_pipeline import cache, example
+from input_pipeline import cache
 from input_pipeline.documents import BadRecord
 from input_pipeline.files import File
 from input_pipeline.labelled.examples import Examples
+from input_pipeline.labelled.labels import numbered
+from input_pipeline.labelled.records import Input, Records
 from input_pipeline.progress import Progress
-from input_pipeline.records import Format
 
-RECIPE = "labelled shards 1"
+RECIPE = "labelled shards 2"
 
 
 @dataclass(frozen=True)
 class Shards:
-    """The bytes in one field of records that lie in files."""
+    """The inputs of records."""
 
-    format: Format
+    records: Records
     files: tuple[File, ...]
     places: tuple[tuple[int, ...], ...]  # of the records of each file
-    field: str
 
     @functools.cached_property
     def _ends(self) -> list[int]:
         return list(itertools.accumulate(map(len, self.places)))
 
-    def read(self, indices_B: np.ndarray) -> list[bytes]:
-        """Encoded inputs by number."""
+    def read(self, indices_B: np.ndarray) -> list[Input]:
+        """Inputs by number."""
         return [self._read(i) for i in indices_B.tolist()]
 
-    def _read(self, i: int) -> bytes:
+    def _read(self, i: int) -> Input:
         file = bisect.bisect_right(self._ends, i)
         row = i - (self._ends[file - 1] if file else 0)
-        return example.text_of(self.format.read(self.files[file], self.places[file][row]), self.field)
+        return self.records.read(self.files[file], self.places[file][row])
 
 
 def examples(
-    parts: Mapping[str, tuple[Format, Sequence[File]]],
+    records: Records,
+    parts: Mapping[str, Sequence[File]],
     *,
-    input_field: str,
-    label_field: str,
-    classes: tuple[str, ...],
-    cache_dir: Any,
+    labels: str,
+    classes: Sequence[str] | None,
+    group_of: Callable[[str], str] | None,
+    cache_dir: pathlib.Path,
     progress: Progress,
 ) -> Examples:
-    """Records that are tf.train.Examples, by the part of the source they are in.
+    """The records of files, by the part of the source that these are ("" for none).
+
+    Args:
+      labels: "class", or anything else where they are numbers.
+      classes: what the numbers of classes mean, () where nobody knows; None: labels are names of classes.
+      group_of: from what the records tell to a group; None: they tell of no groups.
 
     Raises:
       ValueError: a file that cannot be read this way.
     """
-    format = next(iter(parts.values()))[0]
-    found = [(part, file) for part, (_, files) in parts.items() for file in files]
-    entries = []
-    for done, (part, file) in enumerate(found, start=1):
-        index = _index(format, file, input_field, label_field, cache_dir)
-        entries.append(_Entry(part, file, **index))
-        progress("reading records (files)", done, len(found))
-    of_part = np.repeat([entry.part for entry in entries], [len(entry.place) for entry in entries])
-    digests = bytes.fromhex("".join(itertools.chain(*(entry.sha256 for entry in entries))))
+    files = [(part, file) for part, members in parts.items() for file in members]
+    indices = []
+    for done, (_, file) in enumerate(files, start=1):
+        indices.append(_index(records, file, cache_dir))
+        progress("reading records (files)", done, len(files))
+    values = [label for index in indices for label in index.label]
+    if labels == "class" and classes is None:
+        numbers, classes = numbered(values)
+    else:
+        numbers = np.array(values, np.int32 if labels == "class" else np.float32)
+    of_part = np.repeat([part for part, _ in files], [len(index.place) for index in indices])
+    digests = bytes.fromhex("".join(itertools.chain(*(index.sha256 for index in indices))))
     return Examples(
-        reader=Shards(format, tuple(file for _, file in found), tuple(tuple(e.place) for e in entries), input_field),
-        labels=np.array([label for entry in entries for label in entry.label], np.int32),
-        names=[name for entry in entries for name in entry.names],
+        reader=Shards(records, tuple(file for _, file in files), tuple(tuple(index.place) for index in indices)),
+        labels=numbers,
+        names=[_name(file, row) for (_, file), index in zip(files, indices, strict=True) for row in index.place],
         digests=np.frombuffer(digests, np.uint8).reshape(-1, 32),
-        classes=classes,
+        classes=tuple(classes or ()),
+        groups=np.array([group_of(each) for index in indices for each in index.group]) if group_of else None,
         parts={part: np.flatnonzero(of_part == part) for part in parts if part},
-        bad=tuple(f"{entry.file.name}#{row:09d}: {reason}" for entry in entries for row, reason in entry.bad),
+        bad=tuple(
+            f"{_name(file, row)}: {reason}"
+            for (_, file), index in zip(files, indices, strict=True)
+            for row, reason in index.bad
+        ),
     )
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """What is known of one file: of each sound record its place, label and digest; of the bad ones the reasons."""
+def _name(file: File, row: int) -> str:
+    return f"{file.name}#{row:09d}"
 
-    part: str
-    file: File
+
+@dataclass(frozen=True)
+class _Index:
+    """What is known of a file: of each sound record its place, label, group and digest; why the others are bad."""
+
     place: list[int]
-    label: list[int]
+    label: list
+    group: list[str]
     sha256: list[str]
     bad: list[tuple[int, str]]
 
-    @property
-    def names(self) -> list[str]:
-        return [f"{self.file.name}#{row:09d}" for row in self.place]
 
-
-def _index(format: Format, file: File, input_field: str, label_field: str, cache_dir: Any) -> dict[str, list]:
-    """Place, label and digest of each sound record of a file, and the bad ones; made once."""
-    made = cache.key(RECIPE, format, file.content.sha256.hex(), input_field, label_field)
-    path = cache_dir / "shards" / f"{made[:32]}.json"
+def _index(records: Records, file: File, cache_dir: pathlib.Path) -> _Index:
+    path = cache_dir / "shards" / f"{cache.key(RECIPE, records, file.content.sha256.hex())[:32]}.json"
     if not path.is_file():
-        index: dict[str, list] = {"place": [], "label": [], "sha256": [], "bad": []}
-        for place, content in format.scan(file):
-            try:
-                if isinstance(content, Exception):
-                    raise content
-                label = example.number_of(content, label_field)
-                digest = hashlib.sha256(example.text_of(content, input_field)).hexdigest()
-            except BadRecord as error:
-                index["bad"].append([place, str(error)])
+        made = _Index([], [], [], [], [])
+        for place, found in records.scan(file):
+            if isinstance(found, BadRecord):
+                made.bad.append((place, str(found)))
                 continue
-            for key, value in (("place", place), ("label", label), ("sha256", digest)):
-                index[key].append(value)
+            made.place.append(place)
+            made.label.append(found.label)
+            made.group.append(found.group)
+            made.sha256.append(hashlib.sha256(found.input).hexdigest())
         with cache.replacing(path) as draft:
-            draft.write(json.dumps(index).encode())
-    return json.loads(path.read_bytes())
+            draft.write(json.dumps(vars(made)).encode())
+    return _Index(**json.loads(path.read_bytes()))

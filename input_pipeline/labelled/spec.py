@@ -11,6 +11,7 @@ from input_pipeline import batch, checks
 from input_pipeline.batch import Contract, Field
 from input_pipeline.checks import at_least, one_of
 from input_pipeline.labelled import sources, splits
+from input_pipeline.transforms import TRANSFORMS, Transform
 from input_pipeline.transforms.parse import Operations, parse
 
 MODALITIES = ("image", "audio", "table")
@@ -25,20 +26,18 @@ class LabelledData:
     """
 
     modality: str  # image | audio | table (tables, and sequences of numbers)
-    source: str  # a key of labelled/sources.py, or my_package.my_module:name
+    source: str  # a key of labelled/sources.py, or my_module:name (Examples.of(..), or a function that returns them)
     shape: tuple[int, ...]  # of one input after its transforms: (height, width, channels), (frames, mels), (features,)
     labels: str = "class"  # one of num_classes | classes: any of num_classes | numbers: num_targets of them
     num_classes: int = 0
     num_targets: int = 0
     files: tuple[str, ...] = ()  # globs or URLs
     pattern: str = ""  # of file names, such as "{label}_{group}_{number}.wav"; "": the label is the file's folder
-    set: str = (
-        ""  # of scikit-learn's, such as "digits" (source="sklearn"); of TFDS, such as "mnist:3.0.1" (source="tfds")
-    )
+    set: str = ""  # such as "fashion_mnist" (source="idx"), "digits" ("sklearn") or "mnist:3.0.1" ("tfds")
     set_dir: str = ""  # where a set of TFDS lies; "" for its own folder
     input_field: str = ""  # of a record (source="parquet", "array_record", "tfds")
-    label_field: str = "label"
-    group_field: str = ""  # the column of groups (source="parquet", "csv")
+    label_fields: tuple[str, ...] = ("label",)  # of a record; several columns of numbers (source="parquet", "csv")
+    group_field: str = ""  # of a record; with a pattern, its {group} is the group
     columns: tuple[str, ...] = ()  # of a table, the features; (): all others (source="parquet", "csv")
     num_examples: int = 0  # (source="synthetic")
     made_shape: tuple[int, ...] = ()  # of an input before its transforms; (): `shape` (source="synthetic")
@@ -77,6 +76,7 @@ class LabelledData:
             at_least(1, num_targets=self.num_targets)
         else:
             at_least(2 if self.labels == "class" else 1, num_classes=self.num_classes)
+        self._check_label_fields()
         if not self.shape or min(self.shape) < 1:
             raise ValueError(f"data.shape: expected positive sizes, got {self.shape}; write for example (28, 28, 1)")
         if not 0 <= self.max_bad <= 1:
@@ -86,6 +86,19 @@ class LabelledData:
         if self.operations("eval_transforms", mean=(0.0,), std=(1.0,)).mixing:
             raise ValueError(f"data.eval_transforms: expected no mixing of rows, got {self.eval_transforms!r}")
 
+    def _check_label_fields(self) -> None:
+        expected = 1 if self.labels == "class" or self.source not in ("csv", "parquet") else self.label_width
+        if len(self.label_fields) != expected:
+            raise ValueError(
+                f"data.label_fields: expected {expected} for labels={self.labels!r} and source={self.source!r}, got "
+                f"{self.label_fields}; write for example ('label',)"
+            )
+        if self.labels == "classes" and self.source in ("tfds", "array_record", "folder", "idx", "synthetic"):
+            raise ValueError(
+                f"data.labels: expected 'class' for source={self.source!r}, got 'classes'; write source='csv' or "
+                "'parquet' with a column of 0 and 1 for each class"
+            )
+
     def operations(self, field: str, *, instead: str = "", **given: Any) -> Operations:
         """Those of `transforms` or `eval_transforms`, or of another line instead.
 
@@ -93,6 +106,29 @@ class LabelledData:
         """
         given |= {"sample_rate": self.sample_rate}
         return parse(instead or getattr(self, field), field=field, modality=self.modality, **given)
+
+    @property
+    def decoders(self) -> list[Transform]:
+        """What makes inputs of files, in training and in evaluation.
+
+        Raises:
+          ValueError: a line of transforms that does not begin with it.
+        """
+        found = {}
+        for field in ("transforms", *(["eval_transforms"] if self.eval_transforms else [])):
+            operations = self.operations(field, mean=(0.0,), std=(1.0,)).rows
+            if not operations or not isinstance(operations[0], TRANSFORMS[self.modality].get("decode", ())):
+                raise ValueError(
+                    f"data.{field}: expected it to begin with decode, since the source gives files; got "
+                    f"{getattr(self, field)!r} for modality={self.modality!r}"
+                )
+            found[operations[0]] = None
+        return list(found)
+
+    @property
+    def label_width(self) -> int:
+        """How many numbers a label is; 0 where it is one of the classes."""
+        return {"class": 0, "classes": self.num_classes, "numbers": self.num_targets}[self.labels]
 
     @cached_property
     def splits(self) -> dict[str, splits.Split]:
@@ -110,5 +146,5 @@ class LabelledData:
     @property
     def contract(self) -> Contract:
         """What a batch is."""
-        width = {"class": (), "classes": (self.num_classes,), "numbers": (self.num_targets,)}[self.labels]
+        width = (self.label_width,) if self.label_width else ()
         return batch.labelled(self.shape, labels=Field(LABELS[self.labels], width))

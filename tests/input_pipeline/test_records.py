@@ -224,7 +224,7 @@ def test_nested_columns_and_missing_parents(tmp_path):
 @pytest.mark.parametrize(
     ("field", "message"),
     [
-        ("body", r"data.field: expected a column of .*, got 'body'; it has 'text', 'n', 'a'$"),
+        ("body", r"data.field or data.input_field: expected a column of .*, got 'body'; it has 'text', 'n', 'a'$"),
         ("a.x", r"got 'a.x'; it has 'b' in 'a'$"),
         ("text.x", r"got 'text.x'; it has .*"),
         ("n", r"expected a column of text, but 'n' of .*a.parquet is int64"),
