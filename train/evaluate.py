@@ -52,7 +52,7 @@ class Evaluator:
         return Reading({name: metric.compute() for name, metric in merged.items()}, [part.rows for part in fetched])
 
     def found(self, reading: Reading, *, step: int) -> Found | None:
-        """What the report is to tell of a reading at its last step; None where nothing is, or the objective keeps no rows."""
+        """What the report is to tell of a reading at its last step; None: nothing, or the objective keeps no rows."""
         rows = reading.rows() if self.explain else {}
         if not (rows and self.explain):
             return None

@@ -171,21 +171,10 @@ def open_source(data: "LabelledData", *, progress: Progress = quiet) -> Examples
     Raises:
       ValueError: nothing is there, too much of it is bad, or its labels are not what the spec says.
     """
-<<<<<<< HEAD
-    found = checks.source(data.source, SOURCES)(data, progress=progress)
-    if quarantine.is_raw(found):
-        operations = data.operations("transforms", mean=(0.0,), std=(1.0,)).rows
-        if not operations:
-            raise ValueError(
-                "data.transforms: expected it to begin with decode, since the source gives files; got none"
-            )
-        found = quarantine.sound(found, operations[0], data=data, progress=progress)
-=======
     found = _named(data, progress)
     if len(found) and quarantine.is_raw(found):
         for decode in data.decoders:
             found = quarantine.sound(found, decode, data=data, progress=progress)
->>>>>>> 713f650 (Sources of labelled examples: several label columns, sound of TFDS, groups of records, Examples.of)
     quarantine.check_share(found, max_bad=data.max_bad)
     _check_labels(found, data)
     return found
