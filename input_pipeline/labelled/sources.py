@@ -1,7 +1,7 @@
 """Where labelled examples come from: one constructor for each name in `SOURCES`."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -155,7 +155,7 @@ SOURCES: dict[str, Callable[..., Examples]] = {
 def _named(data: "LabelledData", progress: Progress) -> Examples:
     """What `data.source` names: `Examples`, or a function that is called as `(data, progress=progress)` and returns
     them."""
-    found = checks.source(data.source, SOURCES)
+    found: Any = checks.source(data.source, SOURCES)
     found = found(data, progress=progress) if callable(found) else found
     if not isinstance(found, Examples):
         raise ValueError(
