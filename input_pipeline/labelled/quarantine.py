@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from input_pipeline import cache, workers
+from input_pipeline import cache, images, workers
 from input_pipeline.documents import BadRecord
 from input_pipeline.labelled.examples import Examples, Reader
 from input_pipeline.progress import Progress
 from input_pipeline.transforms import Transform
 
-RECIPE = "quarantine 1"
+# Changes whenever another record would be bad.
+RECIPE = f"quarantine 2, {images.RECIPE}"
 _PIECE = 256  # records that one worker looks at
 _NAMED = 3  # bad records in an error
 
@@ -54,12 +55,13 @@ def _rounded_up(share: float) -> float:
 
 def _bad(examples: Examples, decode: Transform, *, data: Any, progress: Progress) -> Mapping[int, str]:
     """{number: reason}, from the cache or by decoding everything."""
-    whole = cache.key(RECIPE, decode, examples.fingerprint(np.arange(len(examples))))
-    path = cache.directory(data.cache) / "quarantine" / f"{whole[:32]}.json"
+    key = cache.key(RECIPE, decode, examples.fingerprint(np.arange(len(examples))))
+    path = cache.directory(data.cache) / "quarantine" / f"{key[:32]}.json"
     if not path.is_file():
         bad: dict[int, str] = {}
-        pieces = range(0, len(examples), _PIECE)
-        look = _Look(examples.reader, decode, len(examples))
+        whole = range(len(examples))
+        pieces = [whole[low : low + _PIECE] for low in whole[::_PIECE]]
+        look = _Look(examples.reader, decode)
         num_workers = min(data.prepare_workers, len(pieces) - 1)
         for done, found in enumerate(workers.completed(look, pieces, num_workers=num_workers), start=1):
             bad |= found
@@ -75,12 +77,11 @@ class _Look:
 
     reader: Reader
     decode: Transform
-    num_records: int
 
-    def __call__(self, low: int) -> dict[int, str]:
-        """-> {number: reason} of the bad records from `low` on."""
+    def __call__(self, piece: range) -> dict[int, str]:
+        """-> {number: reason} of the bad ones."""
         found = {}
-        for number in range(low, min(low + _PIECE, self.num_records)):
+        for number in piece:
             try:
                 record = self.reader.read(np.array([number]))
                 self.decode({"inputs": record}, np.zeros(1, np.uint64))
