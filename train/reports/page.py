@@ -90,7 +90,10 @@ def tiles(record: Record) -> list[Tile]:
         points = run.series("train/loss")
         mean = smooth([value for _, value in points])[-1]
         made.append(("train/loss", numbers.number(mean), f"mean of the last lines; {_least(points)}"))
-    evaluated = [(key, run.series(key)) for key in losses if key != "train/loss"]
+    evaluated = sorted(
+        ((key, run.series(key)) for key in losses if key != "train/loss"), key=lambda each: -len(each[1])
+    )
+    evaluated = [each for each in evaluated if len(each[1]) > 1 or each[0] == "test/loss"] or evaluated[:1]
     made += [(key, numbers.number(points[-1][1]), _least(points)) for key, points in evaluated]
     for unit in ("tokens", "examples"):
         if rate := _last(record, f"train/{unit}_per_s"):
