@@ -10,6 +10,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Iterator
+from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from jaxtyping import UInt8
 
 from input_pipeline.documents import BadRecord
 
+RECIPE = f"images 1, Pillow {metadata.version('pillow')}"  # changes whenever another file would be bad
 MAX_PIXELS = 2**26  # of a picture, unless told otherwise: 192 MiB of colours
 # Pillow refuses to open more than twice its own Image.MAX_IMAGE_PIXELS, whatever it is asked.
 GREATEST_MAX_PIXELS = 178_956_970
