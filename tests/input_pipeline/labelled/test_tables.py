@@ -42,7 +42,7 @@ def test_rows_with_empty_cells_are_bad(tmp_path):
         "a.csv#000000004: column 'who' is empty",
     )
     with pytest.raises(
-        ValueError, match="data.max_bad: expected at most 1% .* got 4 of 6: a.csv#000000001: column 'a'"
+        ValueError, match=r"data.max_bad: expected at most 1% .* got 4 of 6: a.csv#000000001: column 'a'"
     ):
         opened(tmp_path, *lines, group_field="who", max_bad=0.01)
 
