@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from input_pipeline import example, files, remote
 from input_pipeline.array_record import ArrayRecord
 from input_pipeline.documents import Content, attempt
@@ -81,9 +83,19 @@ def labelled(
         if feature not in info.features:
             there = ", ".join(map(repr, sorted(info.features)))
             raise ValueError(f"data.{field}: expected a feature of {name!r}, one of {there}; got {feature!r}")
+    _check_input(info.features[input_field], input_field, name=name)
     parts = {split: _shards(info, split, name=name, cache_dir=cache_dir, progress=progress) for split in info.splits}
     classes = tuple(getattr(info.features[label_field], "names", ()) or ())
-    return Labelled(_format(info, name), parts, classes, getattr(info.features[input_field], "sample_rate", None))
+    sample_rate = getattr(info.features[input_field], "sample_rate", None) or None  # 0 where it is not told
+    return Labelled(_format(info, name), parts, classes, sample_rate)
+
+
+def _check_input(feature: Any, field: str, *, name: str) -> None:
+    """Raises a ValueError for sound and pictures whose numbers lie in a way of their own."""
+    if hasattr(feature, "sample_rate") and len(feature.shape) > 1:
+        raise ValueError(f"data.input_field: expected sound of one channel, got {field!r} of {name!r}: {feature.shape}")
+    if len(feature.shape) == 3 and feature.np_dtype == np.float32:  # each number in the four bytes of a pixel
+        raise ValueError(f"data.input_field: expected pictures of whole numbers, got {field!r} of {name!r}: float32")
 
 
 def _format(info: Any, name: str) -> Format:

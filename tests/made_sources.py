@@ -115,6 +115,7 @@ def build_tfds(name: str, path: pathlib.Path, features: Mapping[str, Any], parts
     from etils import epath
 
     tfds.disable_progress_bar()
+    path.mkdir(parents=True, exist_ok=True)
 
     class Set(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         VERSION = tfds.core.Version("1.0.0")
