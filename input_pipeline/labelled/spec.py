@@ -114,10 +114,11 @@ class LabelledData:
         Raises:
           ValueError: a line of transforms that does not begin with it.
         """
-        found = {}
+        decode: Any = TRANSFORMS[self.modality].get("decode", ())
+        found: dict[Transform, None] = {}
         for field in ("transforms", *(["eval_transforms"] if self.eval_transforms else [])):
             operations = self.operations(field, mean=(0.0,), std=(1.0,)).rows
-            if not operations or not isinstance(operations[0], TRANSFORMS[self.modality].get("decode", ())):
+            if not operations or not isinstance(operations[0], decode):
                 raise ValueError(
                     f"data.{field}: expected it to begin with decode, since the source gives files; got "
                     f"{getattr(self, field)!r} for modality={self.modality!r}"

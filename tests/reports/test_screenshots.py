@@ -19,7 +19,7 @@ from train.reports import page
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 WIDTHS = {"desktop": 1280, "phone": 390}
 SCHEMES = {"dark": 0, "light": 1}  # of Blink's setting preferredColorScheme
-HEIGHT = 15000
+HEIGHT = 17000
 SECTIONS = ["curves", "evaluations", "samples", "data", "time", "operations", "sessions", "events", "config"]
 
 # Before all else on the page: what goes wrong is kept. At its end: what lies where.
