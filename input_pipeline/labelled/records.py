@@ -18,7 +18,7 @@ Input: TypeAlias = bytes | np.ndarray  # a file's bytes, or int16 samples of sou
 class Record(NamedTuple):
     """An input, its label (a class, or a list of numbers) and its group."""
 
-    input: Input
+    input: Any  # an `Input`
     label: Any
     group: str = ""
 

@@ -118,7 +118,7 @@ def _index(records: Records, file: File, cache_dir: pathlib.Path) -> _Index:
             made.place.append(place)
             made.label.append(found.label)
             made.group.append(found.group)
-            made.sha256.append(hashlib.sha256(memoryview(found.input)).hexdigest())
+            made.sha256.append(hashlib.sha256(found.input).hexdigest())
         with cache.replacing(path) as draft:
             draft.write(json.dumps(vars(made)).encode())
     return _Index(**json.loads(path.read_bytes()))
