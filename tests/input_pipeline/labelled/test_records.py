@@ -1,6 +1,8 @@
 """Encoded pictures and sound in Parquet, ArrayRecord and sets of TFDS; sound as TFDS keeps it."""
 
 import json
+import shutil
+from types import SimpleNamespace
 
 import made_sources
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 import record_files
 from made_sources import example, png
 
+from input_pipeline import tfds
 from input_pipeline.labelled.sources import open_source
 
 pytestmark = pytest.mark.fast
@@ -73,14 +76,17 @@ def test_a_label_that_is_no_class_is_told(tmp_path):
 
 @pytest.fixture(scope="module")
 def spoken(tmp_path_factory):
-    """As TFDS keeps `spoken_digit`: samples as whole numbers, and the names of files, which tell the speaker."""
-    import tensorflow_datasets as tfds
+    """As TFDS keeps `spoken_digit`: samples as whole numbers, and the names of files, which tell the speaker.
+
+    Its own feature, `Audio`, cannot be made without TensorFlow; `Tensor` stores the same.
+    """
+    import tensorflow_datasets
 
     path = tmp_path_factory.mktemp("spoken")
     features = {
-        "audio": tfds.features.Audio(sample_rate=8000),
-        "audio/filename": tfds.features.Text(),
-        "label": tfds.features.ClassLabel(num_classes=2),
+        "audio": tensorflow_datasets.features.Tensor(shape=(None,), dtype=np.int64),
+        "audio/filename": tensorflow_datasets.features.Text(),
+        "label": tensorflow_datasets.features.ClassLabel(num_classes=2),
     }
     records = [
         {
@@ -119,7 +125,6 @@ def test_sound_of_tfds(spoken, tmp_path):
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({"sample_rate": 16000}, "data.sample_rate: expected 8000, that of 'spoken', got 16000"),
         ({"input_field": "sound"}, "data.input_field: expected a feature of 'spoken', one of 'audio', .* got 'sound'"),
         ({"label_fields": ("digit",)}, "data.label_fields: expected a feature of 'spoken', one of .* got 'digit'"),
         ({"pattern": "{label}_{number}.wav"}, r"data.pattern: expected \{group\} in it"),
@@ -129,6 +134,38 @@ def test_sound_of_tfds(spoken, tmp_path):
 def test_what_is_wrong_is_told(spoken, tmp_path, fields, expected):
     with pytest.raises(ValueError, match=expected):
         open_source(made_sources.data(spoken, tmp_path, **fields))
+
+
+def test_the_rate_of_a_set_is_held_to(spoken, tmp_path, monkeypatch):
+    read = tfds.labelled
+    monkeypatch.setattr(tfds, "labelled", lambda *names, **given: read(*names, **given)._replace(sample_rate=16000))
+    with pytest.raises(ValueError, match=r"data.sample_rate: expected 16000, that of 'spoken', got 8000"):
+        open_source(made_sources.data(spoken, tmp_path))
+
+
+def test_a_set_that_opens_with_tensorflow_alone_says_so(spoken, tmp_path):
+    copy = shutil.copytree(spoken["set_dir"], tmp_path / "made")
+    [file] = copy.rglob("features.json")
+    told = json.loads(file.read_text())
+    told["featuresDict"]["features"]["audio"] = {
+        "pythonClassName": "tensorflow_datasets.core.features.audio_feature.Audio",
+        "audio": {"shape": {"dimensions": ["-1"]}, "dtype": "int64", "sampleRate": "8000", "encoding": "none"},
+    }
+    file.write_text(json.dumps(told))
+    with pytest.raises(ValueError, match=r"data.tfds: .*'spoken' needs TensorFlow: pip install tensorflow-cpu"):
+        open_source(made_sources.data(spoken, tmp_path, set_dir=str(copy)))
+
+
+@pytest.mark.parametrize(
+    ("feature", "expected"),
+    [
+        (SimpleNamespace(shape=(None, 2), sample_rate=8000), "expected sound of one channel, got 'x' of 'a': "),
+        (SimpleNamespace(shape=(8, 8, 1), np_dtype=np.float32), "expected pictures of whole numbers, got 'x' of 'a'"),
+    ],
+)
+def test_features_that_lie_in_a_way_of_their_own(feature, expected):
+    with pytest.raises(ValueError, match=expected):
+        tfds._check_input(feature, "x", name="a")
 
 
 def test_samples_of_more_than_16_bits_are_bad(tmp_path):
