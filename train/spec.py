@@ -55,15 +55,11 @@ class Run:
 
     def __post_init__(self):
         at_least(0, {"seed": self.seed})
-        if self.objective.whole_batch and self.train.accumulation > 1:
+        if self.objective.whole_batch:
+            self._check_whole_batch()
+        if self.remat.policy != "none" and not hasattr(self.model, "num_layers"):
             raise ValueError(
-                f"train.accumulation: expected 1, since the objective compares all rows of a batch, got "
-                f"{self.train.accumulation}; write a batch_size that fits as a whole"
-            )
-        if self.objective.whole_batch and self.mixing:
-            raise ValueError(
-                f"data.transforms: expected no mixing of rows, since the objective compares them by their classes, got "
-                f"{self.data.transforms!r}; leave out mixup and cutmix"
+                f"remat.policy: expected 'none' for a model whose layers are not stacked, got {self.remat.policy!r}"
             )
         if self.sample.num_tokens and self.objective.reads != "tokens":
             raise ValueError(f"sample.num_tokens: expected 0 for {self.data.modality}, got {self.sample.num_tokens}")
@@ -72,6 +68,18 @@ class Run:
         check_params(self.sample.params, self.ema, path="sample.params")
         if self.checkpoint.keep_best:
             self._check_best()
+
+    def _check_whole_batch(self):
+        if self.train.accumulation > 1:
+            raise ValueError(
+                f"train.accumulation: expected 1, since the objective compares all rows of a batch, got "
+                f"{self.train.accumulation}; write a batch_size that fits as a whole"
+            )
+        if self.mixing:
+            raise ValueError(
+                f"data.transforms: expected no mixing of rows, since the objective compares them by their classes, got "
+                f"{self.data.transforms!r}; leave out mixup and cutmix"
+            )
 
     def _check_best(self):
         name = self.checkpoint.best_metric.partition("/")[0]
@@ -202,11 +210,9 @@ def derived_fields(data: Any, objective: Objective, precision: Precision) -> dic
 def _check_fit(config: Mapping[str, Any], data: Any, objective: Objective, model: Any) -> None:
     """Raises a ValueError unless model and objective read what the data is."""
     given = "tokens" if data.modality == "text" else "examples"
-    names = {field.name for field in dataclasses.fields(model.Config)}
-    for section, reads in {
-        "model": "tokens" if "vocab_size" in names else "examples",
-        "objective": objective.reads,
-    }.items():
+    fields = {field.name for field in dataclasses.fields(model.Config)}
+    found = {"model": "tokens" if "vocab_size" in fields else "examples", "objective": objective.reads}
+    for section, reads in found.items():
         if reads != given:
             raise ValueError(
                 f"{section}.name: expected one that reads {given}, as data.modality={data.modality!r} gives, got "

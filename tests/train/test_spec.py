@@ -85,6 +85,40 @@ def test_mistakes_on_the_command_line(capsys, tmp_path, monkeypatch, argument, s
 
 
 @pytest.mark.fast
+@pytest.mark.fast
+@pytest.mark.parametrize(
+    ("config", "argument", "says"),
+    [
+        ("cnn_fashion", "--config.model.name=transformer", "model.name: expected one that reads examples, as data.mod"),
+        (
+            "cnn_fashion",
+            "--config.objective.name=lm",
+            "objective.name: expected one that reads examples, as data.modal",
+        ),
+        ("cnn_fashion", "--config.remat.policy=full", "remat.policy: expected 'none' for a model whose layers are not"),
+        ("cnn_fashion", "--config.data.num_classes=1", "data.num_classes: expected 2 or more, got 1"),
+        ("cnn_fashion", "--config.data.transforms=flip_l", r"data.transforms: expected one of .*; write flip_lr\("),
+        ("cnn_fashion", "--config.data.transforms=mixup(0.1)", "data.transforms: expected mixup after batch"),
+        (
+            "cnn_fashion",
+            "--config.data.eval_transforms=batch|mixup",
+            "data.eval_transforms: expected no mixing of rows",
+        ),
+        ("cnn_fashion", "--config.data.val_split=train[50%:]", "data.val_split: .* but both have a range of 'train'"),
+        ("cnn_fashion", "--config.eval.val.transforms=blurr", "eval.val.transforms: expected one of .*; write blur"),
+        ("cnn_fashion", "--config.eval.test.every=5", "eval.test.every: the test split is read once, at the end"),
+        ("cnn_fashion", "--config.sample.num_tokens=5", "sample.num_tokens: expected 0 for image, got 5"),
+        ("audio_digits", "--config.data.sample_rate=0", "data.sample_rate: expected 1 or more, got 0"),
+        ("audio_digits", "--config.data.kind=", "data.kind: expected one of shapes, tones, sequences, got ''"),
+    ],
+)
+def test_mistakes_in_configs_of_examples(capsys, tmp_path, config, argument, says):
+    whole = f"--config={CONFIGS / config}.py:tiny"
+    assert session.main([whole, argument, f"--workdir={tmp_path}"]) == 2
+    assert re.search(says, capsys.readouterr().err)
+    assert not list(tmp_path.iterdir()), "nothing was written"
+
+
 def test_files_that_match_nothing(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     line = mistake(capsys, "--config.data.source=files", "--config.data.files=no/such/*.txt", "--config.mesh.data=8")
