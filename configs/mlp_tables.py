@@ -2,6 +2,9 @@
 
 python -m train --config=configs/mlp_tables.py --workdir=runs/breast_cancer
 python -m train --config=configs/mlp_tables.py:diabetes --workdir=runs/diabetes
+
+Measured with seeds 0, 1, 2: breast_cancer test/accuracy .960, .960, .960 and test/auc .984, .986, .985; diabetes
+test/r2 .430, .459, .439.
 """
 
 from ml_collections import ConfigDict
