@@ -93,7 +93,7 @@ class LabelledData:
                 f"data.label_fields: expected {expected} for labels={self.labels!r} and source={self.source!r}, got "
                 f"{self.label_fields}; write for example ('label',)"
             )
-        if self.labels == "classes" and self.source in ("tfds", "array_record", "folder", "idx", "synthetic"):
+        if self.labels == "classes" and self.source in ("tfds", "array_record", "folder", "idx"):
             raise ValueError(
                 f"data.labels: expected 'class' for source={self.source!r}, got 'classes'; write source='csv' or "
                 "'parquet' with a column of 0 and 1 for each class"

@@ -121,7 +121,7 @@ def test_only_what_differs_moves_a_fingerprint(tmp_path):
         ({"labels": "numbers", "num_targets": 1}, "data.labels: expected 1 numbers an example for 'numbers', got int"),
         ({"files": ("nothing/*",)}, "data.files: expected files, but 'nothing/.' matches none"),
         ({"source": "json:nothing"}, "data.source: expected an importable module:name, got 'json:nothing'"),
-        ({"source": "sys:path"}, "data.source: expected 'sys:path' to be Examples, got list; write path = Examples.of"),
+        ({"source": "sys:path"}, "data.source: expected 'sys:path' to be Examples, got list; write name = Examples.of"),
     ],
 )
 def test_what_is_wrong_is_told(tmp_path, fields, expected):
