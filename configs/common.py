@@ -79,7 +79,7 @@ def fashion_mnist(before: str = "", after: str = "") -> dict:
     )
 
 
-def each_epoch(batch_size: int = 1000) -> dict:
+def each_epoch(batch_size: int = 1024) -> dict:
     """The sections that a config of labelled examples tells its progress by: every epoch, and the test at the end."""
     return dict(
         eval=dict(

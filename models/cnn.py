@@ -134,7 +134,7 @@ class Cnn(nnx.Module):
         size *= math.prod(config.final_window) if config.head == "flatten" else 1
         widths = (size, *config.hidden)
         self.hidden = nnx.List([dense(config, pair, rngs=rngs) for pair in pairwise(widths)])
-        self.head = Head(widths[-1], config.num_outputs, param_dtype=jnp.dtype(config.param_dtype))
+        self.head = Head(widths[-1], config.num_outputs, param_dtype=jnp.dtype(config.param_dtype), rngs=rngs)
 
     def __call__(
         self,

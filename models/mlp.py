@@ -93,7 +93,7 @@ class MultilayerPerceptron(nnx.Module):
         letters = "X" + "D" * len(config.hidden)
         pairs = zip(itertools.pairwise(sizes), letters, strict=False)
         self.layers = nnx.List([Hidden(config, pair, letter=letter, rngs=rngs) for pair, letter in pairs])
-        self.head = Head(sizes[-1], config.num_outputs, param_dtype=jnp.dtype(config.param_dtype))
+        self.head = Head(sizes[-1], config.num_outputs, param_dtype=jnp.dtype(config.param_dtype), rngs=rngs)
 
     def __call__(
         self,

@@ -136,7 +136,7 @@ class ResNet(nnx.Module):
                 rate = config.stochastic_depth * (len(self.blocks) + 1) / sum(kind.blocks)
                 self.blocks.append(Block(config, size, inner, stride=stride, rate=rate, rngs=rngs))
                 size = inner * kind.expansion
-        self.head = Head(size, config.num_outputs, param_dtype=jnp.dtype(config.param_dtype))
+        self.head = Head(size, config.num_outputs, param_dtype=jnp.dtype(config.param_dtype), rngs=rngs)
 
     def __call__(
         self,

@@ -137,7 +137,7 @@ class ViT(nnx.Module):
             self.positions = param(normal(num_positions, size, std=config.init_std), "PD")
         self.layers = blocks.stack(config, rngs=rngs)
         self.final_norm = config.make_norm()
-        self.head = Head(size, config.num_outputs, param_dtype=dtype)
+        self.head = Head(size, config.num_outputs, param_dtype=dtype, rngs=rngs)
 
     def __call__(
         self,

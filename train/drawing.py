@@ -53,12 +53,6 @@ def waveform(x_T: Real[np.ndarray, "T"], *, width: int = 320, height: int = 120)
     return pixels
 
 
-def heat_map(x_BF: Real[np.ndarray, "B F"]) -> UInt8[np.ndarray, "h w 3"]:
-    """Rows of a table, red above 0 and blue below, each as far as the greatest of all reaches."""
-    greatest = float(np.nanmax(np.abs(x_BF), initial=0.0)) or 1.0
-    return enlarged(coloured(np.nan_to_num(x_BF / greatest) / 2 + 0.5, TWO_SIDED), least=480)
-
-
 def scaled(x: Real[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
     """Into [0, 1], from the least to the greatest finite value; what is not finite is 0."""
     x = x.astype(np.float64)

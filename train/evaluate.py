@@ -1,7 +1,7 @@
 """Evaluation: one pass over a split, exact over uneven ends and on any number of hosts."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 from typing import Any, NamedTuple
 
@@ -45,8 +45,8 @@ class Evaluator:
     def __call__(self, state: State) -> Reading:
         """Sums come from the devices batch by batch and are merged in float64 on the host."""
         stats = state.get("stats", {})
-        sums = [self.eval_step(state[self.part], stats, batch, self.constants) for batch in self.batches()]
-        fetched = jax.device_get(sums)
+        sums = (self.eval_step(state[self.part], stats, batch, self.constants) for batch in self.batches())
+        fetched = list(_fetched(sums))
         parts = [self.objective.metrics(part, self.context) for part in fetched]
         merged = reduce(lambda one, other: {name: one[name].merge(other[name]) for name in one}, parts)
         return Reading({name: metric.compute() for name, metric in merged.items()}, [part.rows for part in fetched])
@@ -58,3 +58,14 @@ class Evaluator:
             return None
         facts, files = self.explain(rows)
         return Found({"step": step, "split": self.split, **facts, "metrics": reading.metrics}, files)
+
+
+def _fetched(sums: Iterable[Sums]) -> Iterator[Sums]:
+    """Each on the host, one behind the devices: they keep no more than two batches' rows."""
+    running: Sums | None = None
+    for one in sums:
+        if running is not None:
+            yield jax.device_get(running)
+        running = one
+    if running is not None:
+        yield jax.device_get(running)

@@ -157,7 +157,8 @@ def loop(
 ) -> Loop:
     """The loop of a run: everything that it needs, put together."""
     run = engine.run
-    constants: dict[str, Any] = {}  # the frozen inputs of an objective; a language model has none
+    constants: dict[str, Any] = {}  # the frozen inputs of an objective; none of ours has any
+    is_text = run.data.modality == "text"
     pace = run.pace(feed.epoch_examples)
     plan = Plan(
         num_steps=run.train.num_steps,
@@ -176,7 +177,7 @@ def loop(
             objective=run.objective,
             constants=constants,
             context=feed.context(evaluation),
-            explain=partial(feed.explain, evaluation) if evaluation.explain else None,
+            explain=partial(feed.explain, evaluation) if evaluation.explain and not is_text else None,
             part=PARAMS[evaluation.params],
         )
         for name, evaluation in run.eval.items()

@@ -149,6 +149,11 @@ def load(workdir: str | os.PathLike[str], *, step: int | None = None, params: st
         if not steps:
             raise ValueError(f"--workdir: expected a folder with checkpoints, got {str(workdir)!r}; train it first")
         run = spec.read(checkpoints.read_config(steps[-1] if step is None else step))
+        if run.objective.reads != "tokens":
+            raise ValueError(
+                f"--workdir: expected a model of text, got one of data.modality={run.data.modality!r}; "
+                "scripts/write_report.py shows what it learned"
+            )
         check_params(params, run.ema, path="--params")
         engine = experiment.engine(dataclasses.replace(run, mesh=MeshShape(data=1)), jax.devices()[:1])
         restored = checkpoints.restore_part(engine.abstract_state[PARAMS[params]], part=PARAMS[params], step=step)

@@ -41,7 +41,7 @@ def batch(feed: Feed, step: int) -> Batch:
         if run.mixing:
             key = keys.mixing(run.seed, jnp.int32(step))
             keys_B = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(run.train.batch_size))
-            rows = mixing.apply(run.mixing, rows, keys_B, num_classes=run.objective.num_outputs(run.data))
+            rows = mixing.apply(run.mixing, rows, keys_B, num_classes=run.data.num_classes)
         return {name: np.asarray(jax.device_get(array)) for name, array in rows.items()}
 
 

@@ -64,7 +64,7 @@ class Evaluation(Every):
     split: str = "val"
     part: str = ""
     batch_size: int = 0  # 0: train.batch_size
-    params: str = "trained"  # or "ema"
+    params: str = "trained"  # or "ema": their average, with the running statistics of those that are trained
     explain: bool = True  # confusion, curves and mistakes in the report, at the last step
     transforms: str = ""  # in the place of data.eval_transforms, such as "corrupt('blur', 3)|normalize"
 

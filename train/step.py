@@ -63,6 +63,8 @@ class Step:
         grads = jax.tree.map(lambda grad: grad / count, grads)
         grad_norm = optax.tree.norm(grads)
         is_finite = jnp.isfinite(grad_norm) & jnp.isfinite(sums.totals["loss"])
+        for leaf in jax.tree.leaves(stats):  # infinite ones would stay so
+            is_finite = is_finite & jnp.all(jnp.isfinite(leaf))
 
         updates, opt_state = self.optimizer.update(grads, state["opt_state"], state["params"])
         params = optax.apply_updates(state["params"], updates)

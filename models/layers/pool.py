@@ -1,4 +1,4 @@
-"""Pooling over windows that do not overlap, and over all positions."""
+"""Pooling over windows side by side, or overlapping, and over all positions."""
 
 from collections.abc import Callable, Mapping
 from functools import partial

@@ -242,3 +242,11 @@ def test_a_config_says_what_attention_sees(case):
     config = config_of(case)
     fields = {field.name for field in dataclasses.fields(config)}
     assert (config.attention_shape is None) == ("softmax_dtype" not in fields)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_rows_differ_from_the_start(case):
+    """Embeddings that were all 0 would have no gradient: no triplet could pull them apart."""
+    model = MODELS[CASES[case][0]](config_of(case), rngs=nnx.Rngs(0))
+    found = np.asarray(jax.jit(lambda model, inputs: model(inputs))(model, jnp.asarray(inputs_of(case))))
+    assert (found.std(axis=0) > 1e-5).all()
