@@ -115,10 +115,10 @@ def test_published_sizes(shape, num_params):
     assert count(ViTConfig(**sizes, input_shape=(224, 224, 3))) == num_params
 
 
-def test_a_fresh_model_has_no_opinion_and_its_weights_the_right_spread():
+def test_a_fresh_model_has_hardly_an_opinion_and_its_weights_the_right_spread():
     config = dataclasses.replace(TOKEN, model_size=256, num_heads=4, head_size=0, init_std=0.05)
     model = ViT(config, rngs=nnx.Rngs(0))
-    np.testing.assert_array_equal(run(model, draw(config)), np.zeros((2, 5)))
+    assert 0 < np.abs(run(model, draw(config))).max() < 0.7, "features of size 1, 256 of them, times 0.01"
     np.testing.assert_allclose(model.patches.kernel[...].std(), 48**-0.5, rtol=0.05)
     np.testing.assert_allclose(model.positions[...].std(), 0.05, rtol=0.1)
     np.testing.assert_allclose(model.layers.attention.query.kernel[...].std(), 0.05, rtol=0.05)
