@@ -18,7 +18,8 @@ from jaxtyping import UInt8
 
 from input_pipeline.documents import BadRecord
 
-RECIPE = f"images 1, Pillow {metadata.version('pillow')}"  # changes whenever another file would be bad
+RECIPE = f"images 2, Pillow {metadata.version('pillow')}"  # changes whenever another file would be bad
+LONGEST = 100  # times the shorter side
 MAX_PIXELS = 2**26  # of a picture, unless told otherwise: 192 MiB of colours
 # Pillow refuses to open more than twice its own Image.MAX_IMAGE_PIXELS, whatever it is asked.
 GREATEST_MAX_PIXELS = 178_956_970
@@ -68,6 +69,8 @@ def _pixels(raw: bytes, *, mode: str, max_pixels: int) -> np.ndarray:
     with Image.open(io.BytesIO(raw), formats=FORMATS) as image:
         if image.width * image.height > max_pixels:
             raise BadRecord(f"{image.width} x {image.height} are more than {max_pixels:,} pixels")
+        if max(image.size) > LONGEST * min(image.size):  # resized by its shorter side, it would fill the memory
+            raise BadRecord(f"{image.width} x {image.height}: one side is more than {LONGEST} times the other")
         return np.asarray(_in_mode(_upright(image), mode))
 
 

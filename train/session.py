@@ -208,8 +208,8 @@ class Session:
         if jax.process_index() == 0 and is_here:
             workdir = pathlib.Path(self.workdir)
             self._tell(f"loss curve: {plots.loss_curve(workdir)}")
-            pictures.draw(workdir)
             self._tell(f"report: {page.write(workdir)}")
+            pictures.draw(workdir)
         elif not is_here and (self.workdir / "metrics.jsonl").exists():
             self._tell(
                 "no report: it is written from files on this machine; copy the workdir, then scripts/write_report.py"

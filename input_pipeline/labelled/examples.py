@@ -87,6 +87,8 @@ class Examples:
         for what, given in (("inputs", inputs), ("names", names), ("groups", numbers if groups is None else groups)):
             if len(given) != len(numbers):
                 raise ValueError(f"{what}: expected {len(numbers)}, as many as labels, got {len(given)}")
+        if found and classes:
+            raise ValueError(f"classes: expected none beside labels that are names, got {tuple(classes)}")
         if isinstance(inputs, np.ndarray):
             inputs = inputs.astype(np.float32) if inputs.dtype == np.float64 else inputs
         return cls(
@@ -96,7 +98,7 @@ class Examples:
             digests=digests_of(inputs),
             classes=found or tuple(classes),
             groups=None if groups is None else np.array(groups, str),
-            parts={name: np.array(members, np.int64) for name, members in (parts or {}).items()},
+            parts=_parts(parts or {}, len(numbers)),
         )
 
     def __len__(self) -> int:
@@ -153,10 +155,27 @@ def _content(entry: np.ndarray | bytes) -> bytes:
     return entry if isinstance(entry, bytes) else entry.tobytes()
 
 
+def _parts(parts: Mapping[str, Sequence[int]], count: int) -> dict[str, np.ndarray]:
+    """Raises ValueError unless these are numbers of examples, none of them twice."""
+    found = {name: np.asarray(members) for name, members in parts.items()}
+    every = np.concatenate([np.zeros(0, int), *found.values()])
+    are_numbers = all(members.dtype.kind in "iu" for members in found.values() if members.size)
+    if not are_numbers or len(np.unique(every)) != len(every) or set(every.tolist()) - {*range(count)}:
+        raise ValueError(
+            f"parts: expected numbers of examples from 0 to {count - 1}, none of them twice, got {found}; write for "
+            'example {"test": range(900, 1000)}'
+        )
+    return {name: members.astype(np.int64) for name, members in found.items()}
+
+
 def _labels(labels: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     """-> (class numbers [N] of names or whole numbers, else numbers [N, K]; the names of the classes, if any)."""
-    if labels.dtype.kind in "US":
+    if labels.dtype.kind in "SO" and all(isinstance(label, str | bytes) for label in labels.flat):
+        labels = np.array([label if isinstance(label, str) else label.decode() for label in labels.tolist()])
+    if labels.dtype.kind == "U":
         return numbered(labels.tolist())
     if labels.dtype.kind in "biu" and labels.ndim == 1:
+        if labels.size and int(labels.max()) > np.iinfo(np.int32).max:
+            raise ValueError(f"labels: expected numbers of classes, got {labels.max()}; write them as floats otherwise")
         return labels.astype(np.int32), ()
     return labels.astype(np.float32).reshape(len(labels), -1), ()

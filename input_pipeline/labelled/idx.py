@@ -3,10 +3,12 @@
 
 import functools
 import gzip
+import math
 import os
 import pathlib
 import re
 import struct
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -122,10 +124,10 @@ def parse(file: File) -> np.ndarray:
         raw = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
         zeros, kind, num_dims = struct.unpack(">HBB", raw[:4])
         shape = struct.unpack(f">{num_dims}I", raw[4 : 4 + 4 * num_dims])
-    except (OSError, EOFError, struct.error) as error:
+    except (OSError, EOFError, struct.error, zlib.error) as error:
         raise ValueError(f"data.files: expected an idx file, but {file.path} is damaged: {error}") from None
     body = np.frombuffer(raw, np.uint8, offset=4 + 4 * num_dims)
-    if zeros or kind != _UBYTE or body.size != int(np.prod(shape)):
+    if zeros or kind != _UBYTE or body.size != math.prod(shape):
         raise ValueError(
             f"data.files: expected an idx file of unsigned bytes, but {file.path} has type {kind} and "
             f"{body.size} bytes for {list(shape)}"
@@ -142,7 +144,12 @@ def _pairs(found: Sequence[File]) -> dict[str, tuple[File, File]]:
                 f"data.files: expected names such as train-images-idx3-ubyte.gz, got {file.name!r}; write a glob that "
                 "matches those of the set alone"
             )
-        by_part.setdefault(_PARTS.get(match["part"], match["part"]), {})[match["what"]] = file
+        halves = by_part.setdefault(_PARTS.get(match["part"], match["part"]), {})
+        if match["what"] in halves:
+            raise ValueError(
+                f"data.files: expected one file of each half, got {halves[match['what']].name!r} and {file.name!r}"
+            )
+        halves[match["what"]] = file
     for part, halves in by_part.items():
         if len(halves) != 2:
             raise ValueError(f"data.files: expected images and labels of {part!r}, got {', '.join(halves)} alone")

@@ -218,3 +218,17 @@ def test_they_are_written_beside_the_page(tmp_path):
     files = pictures.draw(folder)
     assert [file.name for file in files] == ["learning_rate.png", "val_predicted.png", "val_residuals.png"]
     assert all(file.read_bytes().startswith(b"\x89PNG") and file.parent == folder / "report" for file in files)
+
+
+@pytest.mark.fast
+def test_residuals_that_all_lie_on_one_side_are_drawn(tmp_path):
+    """From 0.01 to 100, so that other charts would take a log scale, where the line at 0 has no place."""
+    made = made_findings.predicted()
+    truth = made["residuals"]["label"]
+    made["residuals"]["predicted"] = [value - 0.01 * 10 ** (4 * i / len(truth)) for i, value in enumerate(truth)]
+    folder = tmp_path / "evaluations"
+    folder.mkdir()
+    (folder / "val.json").write_text(json.dumps(made))
+    finding = findings.read(folder / "val.json")
+    assert evaluations.panels(finding)[-1].range_y[0] == 0.0
+    assert set(pictures.figures(finding)) == {"predicted", "residuals"}

@@ -171,7 +171,7 @@ def _residuals(finding: Finding) -> list[Panel]:
     values = [value for pair in pairs for value in pair]
     ends = (min(values), max(values))
     left = sorted((predicted, true - predicted) for true, predicted in pairs)
-    predicted = [at for at, _ in left]
+    predicted, rest = [at for at, _ in left], [residual for _, residual in left]
     told = f"{len(finding.residuals):,}"
     dots = partial(Curve, name="rows", num_measured=len(pairs), told=told, marked=True, joined=False)
     return [
@@ -190,6 +190,7 @@ def _residuals(finding: Finding) -> list[Panel]:
             unit="true less predicted",
             across="predicted",
             curves=[dots(points=left, colour=1)],
+            range_y=(min(0.0, *rest), max(0.0, *rest)),
             reference=((predicted[0], 0.0), (predicted[-1], 0.0)),
             is_square=True,
         ),

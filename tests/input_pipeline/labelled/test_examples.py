@@ -97,3 +97,24 @@ def test_a_name_that_does_not_fit(name):
 def test_a_pattern_that_tells_no_class(pattern):
     with pytest.raises(ValueError, match=r"data.pattern: expected \{label\} in it, and no place twice, got"):
         patterns.reader(pattern, wanted="label")
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize(
+    "parts", [{"val": [0, 1], "test": [1, 2]}, {"test": [3]}, {"test": [-1]}, {"test": [True, False]}]
+)
+def test_parts_that_are_none(parts):
+    with pytest.raises(ValueError, match="parts: expected numbers of examples from 0 to 2, none of them twice"):
+        Examples.of(np.zeros((3, 2)), [0, 1, 0], parts=parts)
+
+
+@pytest.mark.fast
+def test_labels_of_every_kind():
+    for names in (["cat", "dog", "cat"], np.array(["cat", "dog", "cat"], object), np.array([b"cat", b"dog", b"cat"])):
+        found = Examples.of(np.zeros((3, 2)), names)
+        assert found.classes == ("cat", "dog")
+        assert found.labels.tolist() == [0, 1, 0]
+    with pytest.raises(ValueError, match="labels: expected numbers of classes, got 4294967297"):
+        Examples.of(np.zeros((2, 2)), np.array([0, 2**32 + 1]))
+    with pytest.raises(ValueError, match="classes: expected none beside labels that are names"):
+        Examples.of(np.zeros((2, 2)), ["cat", "dog"], classes=("dog", "cat"))

@@ -60,8 +60,20 @@ def test_what_is_wrong_is_named(tmp_path, pictures):
     write(tmp_path, "train-labels-idx1-ubyte", np.zeros(6, np.uint8), kind=13)
     with pytest.raises(ValueError, match="has type 13"):
         opened(tmp_path)
-    images.write_bytes(gzip.compress(images.read_bytes())[:-9])
+    spoilt = bytearray(gzip.compress(images.read_bytes()))
+    spoilt[20] ^= 255
+    images.write_bytes(spoilt)
     with pytest.raises(ValueError, match="is damaged"):
+        opened(tmp_path)
+    images.write_bytes(gzip.compress(write(tmp_path, "spare", pictures["train"]).read_bytes())[:-9])
+    with pytest.raises(ValueError, match="is damaged"):
+        opened(tmp_path)
+
+
+def test_one_half_twice(tmp_path, pictures):
+    for packed in (True, False):
+        write(tmp_path, "train-images-idx3-ubyte", pictures["train"], packed=packed)
+    with pytest.raises(ValueError, match=r"expected one file of each half, got 'train-images-idx3-ubyte' and"):
         opened(tmp_path)
 
 
