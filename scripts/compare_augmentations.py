@@ -6,7 +6,8 @@ split tells, as it is and with faults.
 
 Every run is one of `python -m train`, in <workdir>/<name>/<seed>; what is finished is not run again. Each number is the
 mean accuracy over a fault's strengths, and behind each difference stands its 95 % interval over the seeds (Student's t,
-paired by seed). Where an interval holds 0 the answer is "undecided". The table is also in <workdir>/table.md.
+paired by seed). Where an interval holds 0 the answer is "undecided". The table is also in <workdir>/table.md. It tells
+what is so; what a model is to be trained with is chosen by the validation split.
 """
 
 import dataclasses

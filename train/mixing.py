@@ -16,12 +16,10 @@ Batch = Mapping[str, Array]
 
 
 def apply(mixing: Sequence[Mixing], batch: Batch, keys_B: Key[Array, "B"], *, num_classes: int) -> Batch:
-    """The batch after all operations, labels as shares of classes [B, C]; as it is without any.
+    """The batch after all operations, labels as shares of classes [B, C].
 
     A row whose partner counts nothing stays as it is.
     """
-    if not mixing:
-        return batch
     inputs, labels_BC = batch["inputs"], shares(batch["labels"], num_classes)
     for place, operation in enumerate(mixing):
         here_B = jax.vmap(lambda key, place=place: jax.random.fold_in(key, place))(keys_B)

@@ -14,6 +14,7 @@ from input_pipeline.batch import Batch
 from input_pipeline.tokenizer import Tokenizer
 from train import drawing, keys, mixing
 from train.feeds import Feed
+from train.feeds.labelled import LabelledFeed
 from train.feeds.text import TextFeed
 from train.parallel import mesh as meshes
 from train.parallel.mesh import MeshShape
@@ -49,7 +50,8 @@ def draw(feed: Feed, rows: Batch) -> UInt8[np.ndarray, "H W 3"]:
     """The rows of a batch: text with its segments, a table as a heat map, anything else example by example."""
     if isinstance(feed, TextFeed):
         return text(rows, feed.tokenizer)
-    classes = feed.context(next(iter(feed.run.eval.values()))).classes if feed.run.eval else ()
+    assert isinstance(feed, LabelledFeed)
+    classes = feed.examples.classes
     names = [told(label, classes) for label in rows["labels"][:MAX_EXAMPLES]]
     inputs = rows["inputs"][:MAX_EXAMPLES]
     return table(inputs, names) if inputs.ndim == 2 and feed.run.data.modality == "table" else examples(inputs, names)

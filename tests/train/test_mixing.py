@@ -31,11 +31,6 @@ def mixed(*operations, num_empty=0, seed=0):
     return {name: np.asarray(array) for name, array in found.items()}
 
 
-def test_without_operations_a_batch_is_itself():
-    whole = batch()
-    assert mixing.apply((), whole, row_keys(), num_classes=4) is whole
-
-
 def test_mixup_is_a_line_between_two_rows():
     whole, found = batch(), mixed(Mixup(1.0))
     one_hot = np.eye(4)[whole["labels"]]

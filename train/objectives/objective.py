@@ -25,7 +25,6 @@ class Context:
     """What metrics want to know of the data."""
 
     bytes_per_token: float = 0.0  # of source text
-    classes: tuple[str, ...] = ()
 
 
 class Objective(Protocol):
