@@ -16,6 +16,7 @@ from input_pipeline.mixture import counts
 from input_pipeline.packing import PACKINGS
 from input_pipeline.sources import SOURCES, SPLITTERS, parse_split
 from input_pipeline.tokenizer import vocab_size
+from input_pipeline.transforms.mixing import Mixing
 from input_pipeline.transforms.parse import parse
 
 _NAME = re.compile(r"[\w-]+", re.ASCII)
@@ -98,6 +99,7 @@ class Data(Corpus):
             self._check_mixture()
 
     unit: ClassVar[str] = "tokens"  # what a rate counts
+    mixing: ClassVar[tuple[Mixing, ...]] = ()  # no rows of tokens are mixed
 
     @property
     def example_tokens(self) -> int:

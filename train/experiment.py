@@ -70,8 +70,8 @@ class Engine:
             self.run.seed,
             self.run.train.accumulation,
             self.run.ema,
-            self.run.mixing,
-            self.run.data.num_classes if self.run.mixing else 0,
+            self.run.data.mixing,
+            self.run.data.num_classes if self.run.data.mixing else 0,
             optimizer.sparse(self.run.optimizer, self.definition.axes),
         )
         shardings = jax.tree.map(lambda leaf: leaf.sharding, self.abstract_state)

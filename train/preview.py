@@ -39,10 +39,10 @@ def batch(feed: Feed, step: int) -> Batch:
     with contextlib.closing(feed.train_batches(mesh, start=step * run.train.batch_size)) as batches:
         rows: Mapping[str, jax.Array] = next(batches)
     with jax.set_mesh(mesh):
-        if run.mixing:
+        if run.data.mixing:
             key = keys.mixing(run.seed, jnp.int32(step))
             keys_B = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(run.train.batch_size))
-            rows = mixing.apply(run.mixing, rows, keys_B, num_classes=run.data.num_classes)
+            rows = mixing.apply(run.data.mixing, rows, keys_B, num_classes=run.data.num_classes)
         return {name: np.asarray(jax.device_get(array)) for name, array in rows.items()}
 
 

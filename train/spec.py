@@ -13,7 +13,6 @@ from typing import Any
 from input_pipeline import tokenizer
 from input_pipeline.labelled.spec import MODALITIES, LabelledData
 from input_pipeline.spec import Data
-from input_pipeline.transforms.mixing import Mixing
 from models import MODELS
 from train import durations
 from train.checkpoint import Checkpoint
@@ -75,7 +74,7 @@ class Run:
                 f"train.accumulation: expected 1, since the objective compares all rows of a batch, got "
                 f"{self.train.accumulation}; write a batch_size that fits as a whole"
             )
-        if self.mixing:
+        if self.data.mixing:
             raise ValueError(
                 f"data.transforms: expected no mixing of rows, since the objective compares them by their classes, got "
                 f"{self.data.transforms!r}; leave out mixup and cutmix"
@@ -92,12 +91,6 @@ class Run:
             raise ValueError(
                 f"checkpoint.best_metric: the test split chooses nothing, got {self.checkpoint.best_metric!r}"
             )
-
-    @property
-    def mixing(self) -> tuple[Mixing, ...]:
-        """What mixes the rows of a training batch."""
-        is_text = self.data.modality == "text"
-        return () if is_text else self.data.operations("transforms", mean=(0.0,), std=(1.0,)).mixing
 
     def derive(self, num_devices: int) -> dict[str, Any]:
         """What follows from the specs on so many devices, for people to read; never read back.

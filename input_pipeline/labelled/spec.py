@@ -12,6 +12,7 @@ from input_pipeline.batch import Contract, Field
 from input_pipeline.checks import at_least, one_of
 from input_pipeline.labelled import sources, splits
 from input_pipeline.transforms import TRANSFORMS, Transform
+from input_pipeline.transforms.mixing import Mixing
 from input_pipeline.transforms.parse import Operations, parse
 
 MODALITIES = ("image", "audio", "table")
@@ -82,9 +83,8 @@ class LabelledData:
         if not 0 <= self.max_bad <= 1:
             raise ValueError(f"data.max_bad: expected a share from 0 to 1, got {self.max_bad}; write 0.01 for 1 %")
         splits.check_disjoint(self.splits)
-        self.operations("transforms", mean=(0.0,), std=(1.0,))
-        if self.operations("eval_transforms", mean=(0.0,), std=(1.0,)).mixing:
-            raise ValueError(f"data.eval_transforms: expected no mixing of rows, got {self.eval_transforms!r}")
+        for name in ("transforms", "eval_transforms"):
+            self.planned(name)
 
     def _check_label_fields(self) -> None:
         expected = 1 if self.labels == "class" or self.source not in ("csv", "parquet") else self.label_width
@@ -104,8 +104,20 @@ class LabelledData:
 
         `given`: of the training rows, what operations may want.
         """
-        given |= {"sample_rate": self.sample_rate}
-        return parse(instead or getattr(self, field), field=field, modality=self.modality, **given)
+        line = instead or getattr(self, field)
+        found = parse(line, field=field, modality=self.modality, **given, sample_rate=self.sample_rate)
+        if field == "eval_transforms" and found.mixing:
+            raise ValueError(f"data.eval_transforms: expected no mixing of rows, got {line!r}")
+        return found
+
+    def planned(self, field: str, *, instead: str = "") -> Operations:
+        """As `operations`, before the training rows are known: to be looked at, not used on rows."""
+        return self.operations(field, instead=instead, mean=(0.0,), std=(1.0,))
+
+    @property
+    def mixing(self) -> tuple[Mixing, ...]:
+        """What mixes the rows of a training batch."""
+        return self.planned("transforms").mixing
 
     @property
     def decoders(self) -> list[Transform]:
@@ -117,7 +129,7 @@ class LabelledData:
         decode: Any = TRANSFORMS[self.modality].get("decode", ())
         found: dict[Transform, None] = {}
         for field in ("transforms", *(["eval_transforms"] if self.eval_transforms else [])):
-            operations = self.operations(field, mean=(0.0,), std=(1.0,)).rows
+            operations = self.planned(field).rows
             if not operations or not isinstance(operations[0], decode):
                 raise ValueError(
                     f"data.{field}: expected it to begin with decode, since the source gives files; got "
