@@ -6,11 +6,12 @@ WORKDIR ?= runs/lm_tiny
 
 SPOKEN_DIGITS ?= $(firstword $(wildcard ../shared/data/spoken_digits) data/spoken_digits/recordings)
 
-.PHONY: setup setup-dev setup-plan setup-bench run run-image run-audio test test-slow check format lock clean
+.PHONY: setup setup-dev setup-plan setup-clean setup-bench run run-image run-audio test test-slow check format lock clean
 
 setup: $(VENV)/.run  ## the environment that trains
 setup-dev: $(VENV)/.dev  ## and what tests and checks need
 setup-plan: $(VENV)/.plan  ## and the TPU compiler (700 MB)
+setup-clean: $(VENV)/.clean  ## and what reads and repairs raw data (scripts/clean_data.py)
 
 setup-bench: $(VENV)/.run  ## and PyTorch, the peer of scripts/bench_train.py and bench_cnn.py; in no lock
 	$(PIP) torch==2.13.0
@@ -32,6 +33,10 @@ $(VENV)/.dev: locks/dev.txt $(VENV)/.run
 
 $(VENV)/.plan: locks/plan.txt $(VENV)/.run
 	$(PIP) --require-hashes -r locks/plan.txt
+	@touch $@
+
+$(VENV)/.clean: locks/clean.txt $(VENV)/.run
+	$(PIP) --require-hashes -r locks/clean.txt
 	@touch $@
 
 run: $(VENV)/.run  ## train the main config on text that the installation brings

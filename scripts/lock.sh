@@ -12,4 +12,5 @@ resolve() {
 resolve pyproject.toml --extra dev --output-file locks/dev.txt "${@}"
 resolve pyproject.toml --constraint locks/dev.txt --output-file locks/run.txt
 resolve pyproject.toml --constraint locks/dev.txt --extra plan --output-file locks/plan.txt
+resolve pyproject.toml --constraint locks/dev.txt --extra clean --output-file locks/clean.txt
 echo "setuptools" | resolve - --constraint locks/dev.txt --output-file locks/build.txt

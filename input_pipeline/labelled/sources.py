@@ -165,15 +165,15 @@ def _named(data: "LabelledData", progress: Progress) -> Examples:
     return found
 
 
-def open_source(data: "LabelledData", *, progress: Progress = quiet) -> Examples:
-    """The examples that the spec names, whole.
+def open_source(data: "LabelledData", *, others: Sequence[str] = (), progress: Progress = quiet) -> Examples:
+    """The examples that the spec names, whole. `others`: further lines of transforms that will read them.
 
     Raises:
       ValueError: nothing is there, too much of it is bad, or its labels are not what the spec says.
     """
     found = _named(data, progress)
     if len(found) and quarantine.is_raw(found):
-        for decode in data.decoders:
+        for decode in data.decoders(others):
             found = quarantine.sound(found, decode, data=data, progress=progress)
     quarantine.check_share(found, max_bad=data.max_bad)
     _check_labels(found, data)

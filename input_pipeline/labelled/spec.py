@@ -1,6 +1,6 @@
 """The description of a run's labelled data: one frozen dataclass, checked the moment it is made."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -119,21 +119,21 @@ class LabelledData:
         """What mixes the rows of a training batch."""
         return self.planned("transforms").mixing
 
-    @property
-    def decoders(self) -> list[Transform]:
-        """What makes inputs of files, in training and in evaluation.
+    def decoders(self, others: Sequence[str] = ()) -> list[Transform]:
+        """What makes inputs of files, in training and in evaluation. `others`: lines in the place of eval_transforms.
 
         Raises:
           ValueError: a line of transforms that does not begin with it.
         """
         decode: Any = TRANSFORMS[self.modality].get("decode", ())
         found: dict[Transform, None] = {}
-        for field in ("transforms", *(["eval_transforms"] if self.eval_transforms else [])):
-            operations = self.planned(field).rows
+        evaluated = [("eval_transforms", line) for line in (self.eval_transforms, *others) if line]
+        for field, line in [("transforms", self.transforms), *evaluated]:
+            operations = self.planned(field, instead=line).rows
             if not operations or not isinstance(operations[0], decode):
                 raise ValueError(
-                    f"data.{field}: expected it to begin with decode, since the source gives files; got "
-                    f"{getattr(self, field)!r} for modality={self.modality!r}"
+                    f"data.{field}: expected it to begin with decode, since the source gives files; got {line!r} for "
+                    f"modality={self.modality!r}"
                 )
             found[operations[0]] = None
         return list(found)

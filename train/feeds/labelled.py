@@ -94,7 +94,8 @@ def prepare(run: spec.Run, *, progress: Progress) -> LabelledFeed:
       ValueError: nothing is there, too much of it is bad, a split is empty, or it is not what the config says.
     """
     data = run.data
-    examples = sources.open_source(data, progress=progress)
+    lines = [evaluation.transforms for evaluation in run.eval.values() if evaluation.transforms]
+    examples = sources.open_source(data, others=lines, progress=progress)
     wanted = {"train"} | {evaluation.split for evaluation in run.eval.values()}
     rows = {split: {"": _rows(examples, data, f"{split}_split")} for split in sorted(wanted)}
     training = rows["train"][""]

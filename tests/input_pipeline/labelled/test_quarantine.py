@@ -73,6 +73,11 @@ def test_sounds(sounds, tmp_path):
     _check(open_source(made_sources.data(sounds, tmp_path)), SOUNDS, "class1")
 
 
+def test_another_line_has_limits_of_its_own(pictures, tmp_path):
+    with pytest.raises(ValueError, match="got 11 of 11"):
+        open_source(made_sources.data(pictures, tmp_path), others=["decode(3, 10)|normalize"])
+
+
 def test_too_many_stop_a_run(pictures, tmp_path):
     expected = (
         r"data.max_bad: expected at most 1% of the records to be bad, got 5 of 11: class0/bomb.png: 300 x 300 .*; "
