@@ -8,21 +8,21 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def at_least(least: int, **values: int) -> None:
-    """Raises a ValueError for a field of `data` below `least`."""
+def at_least(least: int, section: str = "data.", **values: int) -> None:
+    """Raises a ValueError for a field of a section below `least`."""
     for name, value in values.items():
         if value < least:
-            raise ValueError(f"data.{name}: expected {least} or more, got {value}")
+            raise ValueError(f"{section}{name}: expected {least} or more, got {value}")
 
 
-def one_of(names: Iterable[str], **values: str) -> None:
-    """Raises a ValueError for a field of `data` that is none of `names`, with the nearest of them."""
+def one_of(names: Iterable[str], section: str = "data.", **values: str) -> None:
+    """Raises a ValueError for a field of a section that is none of `names`, with the nearest of them."""
     known = list(names)
     for name, value in values.items():
         if value not in known:
             nearest = difflib.get_close_matches(value, known, n=1, cutoff=0)[0]
             expected = ", ".join(map(repr, known))
-            raise ValueError(f"data.{name}: expected one of {expected}; got {value!r}; write {nearest!r}")
+            raise ValueError(f"{section}{name}: expected one of {expected}; got {value!r}; write {nearest!r}")
 
 
 def source(name: str, table: Mapping[str, T]) -> T:

@@ -84,7 +84,7 @@ def parse(line: str) -> tuple[Noise, ...]:
     Raises:
       ValueError: no such operation, or arguments that it does not take.
     """
-    return read(line, NOISES, field="text_noise")
+    return read(line, NOISES, field="data.text_noise")
 
 
 def noisy(source: Source, line: str) -> Source:

@@ -47,7 +47,7 @@ def completed(task: Callable[[T], R], items: Sequence[T], *, num_workers: int) -
     context = multiprocessing.get_context("spawn")
     executor = ProcessPoolExecutor(num_workers, context, initializer=_begin, initargs=(task,))
     try:
-        with _nameless_main():  # processes start as items are handed in
+        with nameless_main():  # processes start as items are handed in
             futures = [executor.submit(_run, item) for item in items]
         for future in as_completed(futures):
             yield future.result()
@@ -69,7 +69,7 @@ def _run(item: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _nameless_main() -> Iterator[None]:
+def nameless_main() -> Iterator[None]:
     """While this lasts, multiprocessing finds no main module that its children would have to import."""
     main = sys.modules["__main__"]
     sys.modules["__main__"] = types.ModuleType("__main__")

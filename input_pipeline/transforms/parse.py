@@ -34,7 +34,7 @@ def parse(line: str, *, field: str = "transforms", modality: str = "text", **giv
     Raises:
       ValueError: no such operation, or arguments that it does not take.
     """
-    nodes = _nodes(line, field)
+    nodes = _nodes(line, f"data.{field}")
     is_batch = [isinstance(node, ast.Name) and node.id == _BATCH for node in nodes]
     end = is_batch.index(True) if True in is_batch else len(nodes)
     mixing = MIXING if modality != "text" else {}
@@ -45,24 +45,24 @@ def parse(line: str, *, field: str = "transforms", modality: str = "text", **giv
         raise ValueError(f"data.{field}: {error}") from None
 
 
-def read(line: str, table: Mapping[str, Callable[..., Any]], *, field: str) -> tuple[Any, ...]:
-    """The operations of a line whose names all stand in `table`; none for "".
+def read(line: str, table: Mapping[str, Callable[..., Any]], *, field: str, **given: Any) -> tuple[Any, ...]:
+    """The operations of a line whose names all stand in `table`; none for "". `field`: its path, for errors.
 
     Raises:
       ValueError: no such operation, or arguments that it does not take.
     """
     nodes = _nodes(line, field)
     try:
-        return tuple(_row_operations(nodes, table, {}))
+        return tuple(_row_operations(nodes, table, given))
     except ValueError as error:
-        raise ValueError(f"data.{field}: {error}") from None
+        raise ValueError(f"{field}: {error}") from None
 
 
 def _nodes(line: str, field: str) -> list[ast.expr]:
     try:
         return list(_joined(ast.parse(line.strip(), mode="eval").body)) if line.strip() else []
     except SyntaxError:
-        raise ValueError(f"data.{field}: expected operations such as {_EXAMPLE}, got {line!r}") from None
+        raise ValueError(f"{field}: expected operations such as {_EXAMPLE}, got {line!r}") from None
 
 
 def _joined(node: ast.expr) -> Iterator[ast.expr]:
