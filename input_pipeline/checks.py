@@ -8,10 +8,10 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def at_least(least: int, section: str = "data.", **values: int) -> None:
+def at_least(least: int, section: str = "data.", **values: float) -> None:
     """Raises a ValueError for a field of a section below `least`."""
     for name, value in values.items():
-        if value < least:
+        if not value >= least:
             raise ValueError(f"{section}{name}: expected {least} or more, got {value}")
 
 
