@@ -28,16 +28,16 @@ def of_files(paths: Sequence[str], *, cache_dir: pathlib.Path) -> list[Digest]:
       OSError: a file is not there, or may not be read.
     """
     memory = cache_dir / "digests" / f"{cache.key(*paths)[:32]}.json"
-    known = _recall(memory)
-    fresh = {path: _entry(path, known.get(path)) for path in paths}
+    known = recall(memory)
+    fresh = {path: entry(path, known.get(path)) for path in paths}
     if fresh != known:
         with cache.replacing(memory) as file:
             file.write(json.dumps(fresh).encode())
     return [Digest(fresh[path][0], bytes.fromhex(fresh[path][2])) for path in paths]
 
 
-def _entry(path: str, known: list | None) -> list:
-    """[bytes, mtime in ns or -1 where it cannot be trusted, hex digest]."""
+def entry(path: str, known: list | None) -> list:
+    """What is remembered of a file: [bytes, mtime in ns or -1 where it cannot be trusted, hex digest]."""
     status = os.stat(path)
     if known and known[:2] == [status.st_size, status.st_mtime_ns]:
         return known
@@ -48,7 +48,7 @@ def _entry(path: str, known: list | None) -> list:
     return [num_bytes, status.st_mtime_ns if settled else -1, digest]
 
 
-def _recall(memory: pathlib.Path) -> dict[str, list]:
+def recall(memory: pathlib.Path) -> dict[str, list]:
     """What is remembered; nothing, where the file is missing or spoilt: it can be made again."""
     try:
         return json.loads(memory.read_bytes())

@@ -11,13 +11,16 @@ import json
 import pathlib
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from train import durations, fields, spec
 from train.provenance import ARGUMENT, COMMAND_LINE, DEFAULT, FILE
+
+
+T = TypeVar("T")
 
 
 class UsageError(ValueError):
@@ -101,6 +104,18 @@ def parse(argv: Sequence[str], **defaults: str | bool) -> tuple[dict[str, Any], 
     """
     found = command(argv, **defaults)
     return found.config, found.flags
+
+
+def read(cls: type[T], argv: Sequence[str], **defaults: str | bool) -> tuple[T, dict[str, Any]]:
+    """-> (what a config that is one dataclass describes, the values of the flags named in `defaults`).
+
+    Raises:
+      ValueError: as `parse`, and what the dataclass refuses.
+    """
+    overrides = [argument for argument in argv if argument.lstrip("-").startswith("config.")]
+    values = _flags([argument for argument in argv if argument not in overrides], defaults)
+    config = override(fields.with_defaults(load(values["config"]), cls), overrides)
+    return fields.build(cls, config, path="config"), {name: values[name] for name in defaults}
 
 
 def command(argv: Sequence[str], **defaults: str | bool) -> Command:

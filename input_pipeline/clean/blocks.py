@@ -11,12 +11,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
+
 from input_pipeline import cache
 from input_pipeline.clean.record import CHANGED, Entry, Record, as_json
 
 # Part of every stage's key: changes whenever a block would be written otherwise.
 FORMAT = "blocks 1"
-MAX_RECORDS = 1_000
 MAX_BYTES = 8 << 20
 
 
@@ -101,18 +102,32 @@ def counts_of(path: pathlib.Path) -> Counts:
         return Counts(**json.loads(file.schema_arrow.metadata[b"counts"]))
 
 
+def ids_at(paths: Sequence[pathlib.Path], offsets: Sequence[int], numbers: np.ndarray) -> dict[int, str]:
+    """The ids of these records; `offsets`: the number of each block's first record, and the number of all."""
+    import pyarrow.parquet
+
+    wanted = np.unique(numbers)
+    found: dict[int, str] = {}
+    for path, low, high in zip(paths, offsets, offsets[1:], strict=False):
+        begin, end = np.searchsorted(wanted, [low, high])
+        if end > begin:
+            ids = pyarrow.parquet.read_table(path, columns=["id"])["id"]
+            found |= {number: ids[number - low].as_py() for number in wanted[begin:end].tolist()}
+    return found
+
+
 def ledger_of(path: pathlib.Path) -> pathlib.Path:
     """Where the ledger's lines of a block lie."""
     return path.with_suffix(".jsonl")
 
 
-def cut(found: Iterable[Record | Entry]) -> Iterator[list[Record | Entry]]:
-    """Runs of what was found, each of at most MAX_RECORDS, and of MAX_BYTES unless one alone is larger."""
+def cut(found: Iterable[Record | Entry], *, most: int) -> Iterator[list[Record | Entry]]:
+    """Runs of what was found, each of at most `most`, and of MAX_BYTES unless one alone is larger."""
     block: list[Record | Entry] = []
     size = 0
     for each in found:
         more = num_bytes(each) if isinstance(each, Record) else 0
-        if block and (len(block) == MAX_RECORDS or size + more > MAX_BYTES):
+        if block and (len(block) == most or size + more > MAX_BYTES):
             yield block
             block, size = [], 0
         block.append(each)

@@ -31,6 +31,7 @@ class Entry:
     threshold: str | float = ""  # what it may be at most or at least
     action: str = REMOVED  # or CHANGED
     excerpt: str = ""  # of the text, at most EXCERPT characters
+    like: str = ""  # the record that stays in the place of this one, where it is a duplicate
 
 
 class Outcome(NamedTuple):
@@ -67,7 +68,7 @@ def split_outcome(found: Iterable[Record | Entry]) -> Outcome:
 
 def as_json(entry: Entry, stage: str) -> dict[str, Any]:
     """An entry as it stands in the ledger."""
-    return {
+    line = {
         "id": entry.id,
         "stage": stage,
         "rule": entry.rule,
@@ -76,3 +77,4 @@ def as_json(entry: Entry, stage: str) -> dict[str, Any]:
         "threshold": entry.threshold,
         "excerpt": entry.excerpt,
     }
+    return line | {"like": entry.like} if entry.like else line

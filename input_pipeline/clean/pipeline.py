@@ -1,0 +1,37 @@
+"""A whole cleaning: the stages in their order, each kept under the hash of all that it depends on.
+
+DIR/stages/<stage>-<key>/   what each stage made; one whose key is as before is not run again
+DIR/data/                   the dataset
+DIR/ledger/*.jsonl          every record that was removed or changed, a file a stage
+DIR/manifest.json           counts and fingerprints
+"""
+
+import pathlib
+from typing import Any
+
+from input_pipeline import cache
+from input_pipeline.clean import inputs, publish
+from input_pipeline.clean.engine import Engine
+from input_pipeline.clean.spec import Clean
+from input_pipeline.clean.stages import cleaning, collecting, deciding, splitting, writing
+from input_pipeline.progress import Progress, quiet
+
+
+def run(spec: Clean, output: pathlib.Path, *, engine: Engine, progress: Progress = quiet) -> dict[str, Any]:
+    """Makes the dataset in `output`, or what is missing of it.
+
+    Returns:
+      the manifest.
+
+    Raises:
+      ValueError: nothing is there to clean, a file that a step needs is not, or near-duplicates would lie in two splits.
+      OSError: the disk is full, or may not be written to.
+    """
+    found = inputs.find(spec.files, cache_dir=cache.directory(spec.cache), progress=progress)
+    collected = collecting.run(output / "stages", spec, found, engine)
+    cleaned = cleaning.run(collected, spec, engine)
+    decision = deciding.run(cleaned, spec, engine)
+    placing = splitting.run(cleaned, decision, spec, engine)
+    written = writing.run(cleaned, placing, spec, engine)
+    made = publish.Made(collected, cleaned, decision, placing, written)
+    return publish.publish(spec, output, found, made)

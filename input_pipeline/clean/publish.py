@@ -1,0 +1,168 @@
+"""What a person finds in the end: data, ledger and manifest, put together from the stages."""
+
+import importlib.metadata
+import json
+import os
+import pathlib
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from input_pipeline import cache
+from input_pipeline.clean import blocks, splits
+from input_pipeline.clean.blocks import Counts
+from input_pipeline.clean.engine import Stage
+from input_pipeline.clean.inputs import Input
+from input_pipeline.clean.spec import Clean
+from input_pipeline.clean.stages import cleaning, collecting, deciding, splitting
+from input_pipeline.clean.stages.cleaning import blocks_of
+from input_pipeline.clean.stages.deciding import Decision
+from input_pipeline.clean.stages.duplicates import offsets_of
+from input_pipeline.clean.stages.splitting import Placing
+
+FORMAT = 1  # of the manifest
+_PACKAGES = (
+    "numpy",
+    "pyarrow",
+    "ftfy",
+    "py3langid",
+    "charset-normalizer",
+    "resiliparse",
+    "fastwarc",
+    "pillow",
+    "scipy",
+)
+
+
+class Made(NamedTuple):
+    """The stages of a cleaning that is done."""
+
+    collected: Stage
+    cleaned: Stage
+    decision: Decision
+    placing: Placing
+    written: Stage
+
+
+def publish(spec: Clean, output: pathlib.Path, found: Sequence[Input], made: Made) -> dict[str, Any]:
+    """Puts `data`, `ledger` and `manifest.json` in the place of what was there; -> the manifest."""
+    _sweep(made)
+    manifest = _manifest(spec, found, made)
+    for name, fill in (("data", _data), ("ledger", _ledger)):
+        draft = output / f"{name}.tmp"
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        fill(draft, made)
+        _replace(draft, output / name)
+    with cache.replacing(output / "manifest.json") as file:
+        file.write(json.dumps(manifest, indent=1, ensure_ascii=False).encode() + b"\n")
+    return manifest
+
+
+def _sweep(made: Made) -> None:
+    """Removes the drafts that killed tasks left: these stages are done, so nobody writes there any more."""
+    stages = (made.collected, made.cleaned, made.decision.stage, made.placing.stage, made.written)
+    for stage in stages:
+        for draft in stage.folder.rglob("*.tmp"):
+            draft.unlink(missing_ok=True)
+
+
+def _replace(draft: pathlib.Path, final: pathlib.Path) -> None:
+    """The draft's folder in the place of another. Killed in between, the next run does it again."""
+    old = final.with_name(f"{final.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if final.exists():
+        os.rename(final, old)
+    os.rename(draft, final)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _data(draft: pathlib.Path, made: Made) -> None:
+    """Hard links to the files of the last stage; copies where the file system has none."""
+    for path in sorted((made.written.folder / "data").iterdir()):
+        try:
+            os.link(path, draft / path.name)
+        except OSError:
+            shutil.copyfile(path, draft / path.name)
+
+
+def _ledger(draft: pathlib.Path, made: Made) -> None:
+    for number, (name, paths) in enumerate(_ledgers(made)):
+        with open(draft / f"{number}-{name}.jsonl", "wb") as file:
+            for path in paths:
+                with open(path, "rb") as part:
+                    shutil.copyfileobj(part, file)
+
+
+def _ledgers(made: Made) -> Iterator[tuple[str, list[pathlib.Path]]]:
+    """The parts of each stage's ledger."""
+    for name, stage in ((collecting.NAME, made.collected), (cleaning.NAME, made.cleaned)):
+        yield name, [blocks.ledger_of(path) for path in blocks_of(stage.folder)]
+    for kind in deciding.KINDS:
+        yield kind, [made.decision.ledger(kind)]
+    yield splitting.NAME, [made.placing.ledger]
+
+
+def _manifest(spec: Clean, found: Sequence[Input], made: Made) -> dict[str, Any]:
+    files = json.loads((made.written.folder / "files.json").read_bytes())
+    split_of = lambda split: [file for file in files if file["split"] == split]
+    return {
+        "format": FORMAT,
+        "fingerprint": cache.key(*((file["name"], file["sha256"]) for file in files)),
+        "config": asdict(spec),
+        "inputs": [{"name": each.name, "bytes": each.num_bytes, "sha256": each.sha256} for each in found],
+        "stages": list(_stages(made)),
+        "splits": {
+            split: {
+                "records": sum(file["records"] for file in split_of(split)),
+                "bytes": sum(file["bytes"] for file in split_of(split)),
+                "files": [
+                    {key: file[key] for key in ("name", "records", "bytes", "sha256")} for file in split_of(split)
+                ],
+            }
+            for split in splits.NAMES
+            if split_of(split)
+        },
+        "clusters": _clusters(made),
+        "versions": {"python": sys.version.split()[0]} | dict(_versions()),
+    }
+
+
+def _stages(made: Made) -> Iterator[dict[str, Any]]:
+    """Of each stage: its name, its key and what it counted."""
+    for name, stage in ((collecting.NAME, made.collected), (cleaning.NAME, made.cleaned)):
+        counts = sum((blocks.counts_of(path) for path in blocks_of(stage.folder)), Counts())
+        yield {"name": name, "key": stage.key, **asdict(counts)}
+    for part in (made.decision, made.placing):
+        for name, counts in part.counts.items():
+            yield {"name": name, "key": part.stage.key, **asdict(counts)}
+
+
+def _clusters(made: Made, most: int = 50) -> list[dict[str, Any]]:
+    """The records that stay in the place of the most others."""
+    removed = made.decision.removed
+    like, counts = np.unique(removed["like"], return_counts=True)
+    largest = like[np.lexsort((like, -counts))][:most]
+    shown = {number: removed[removed["like"] == number][:most] for number in largest.tolist()}
+    wanted = np.concatenate([largest, *(each["number"] for each in shown.values())])
+    ids = blocks.ids_at(blocks_of(made.cleaned.folder), offsets_of(made.cleaned.folder), wanted)
+    return [
+        {
+            "survivor": ids[number],
+            "size": int(counts[like == number][0]),
+            "removed": [[ids[n], round(s, 6)] for n, _, s, _ in each.tolist()],
+        }
+        for number, each in shown.items()
+    ]
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    for name in _PACKAGES:
+        try:
+            yield name, importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue

@@ -1,0 +1,119 @@
+"""The description of a cleaning: one frozen dataclass a section, checked the moment it is made."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from input_pipeline.checks import at_least, one_of
+from input_pipeline.clean.collect.spec import Collect
+from input_pipeline.clean.formats import FORMATS
+from input_pipeline.clean.record import Step
+from input_pipeline.clean.similar import NEAR
+from input_pipeline.clean.similar.sketch import Near
+from input_pipeline.clean.steps import STEPS
+from input_pipeline.transforms.parse import read
+
+
+ACTIONS = ("remove", "keep")
+PREFERENCES = ("first", "longest")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dedup:
+    """Config section `dedup`: what counts as the same, and which of them stays."""
+
+    exact: bool = True  # records of one digest; see similar/exact.py
+    near: str = ""  # an operation of similar.NEAR, such as "minhash(ngram=5)"; "" looks for no near-duplicates
+    threshold: float = 0.8  # the least similarity of near-duplicates: Jaccard, or the share of equal bits
+    prefer: str = "first"  # which of several stays: the first by name, or the longest
+    action: str = "remove"  # or keep: none is removed, and none may lie in another split than its like
+    against: tuple[str, ...] = ()  # outputs of earlier cleanings: what is in them is removed here
+    substring_words: int = 0  # a run of so many words that stands in an earlier text is cut; 0 cuts none
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold <= 1:
+            raise ValueError(f"dedup.threshold: expected a similarity above 0, at most 1, got {self.threshold}")
+        one_of(PREFERENCES, "dedup.", prefer=self.prefer)
+        one_of(ACTIONS, "dedup.", action=self.action)
+        at_least(0, "dedup.", substring_words=self.substring_words)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Config section `split`: shares of train, val and test, which may leave out the rest.
+
+    A record's place follows from the hash of its group, so that new records never move old ones.
+    """
+
+    train: float = 0.98
+    val: float = 0.01
+    test: float = 0.01
+    by: str = ""  # a field whose equal values stay together, such as "speaker" or "site"; "" for the record's content
+    time: str = ""  # a field by which the latest go to test, those before to val: in the place of hashes
+    stratify: str = ""  # a field each of whose values is split in these shares exactly
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        shares = (self.train, self.val, self.test)
+        if min(shares) < 0 or not 0 < sum(shares) <= 1 + 1e-9:
+            raise ValueError(f"split: expected shares that add up to at most 1, got train, val, test = {shares}")
+        if self.time and (self.by or self.stratify):
+            raise ValueError("split.time: expected neither split.by nor split.stratify beside it; write one of them")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """Config section `output`."""
+
+    format: str = "array_record"  # with the metadata of TFDS, or parquet, or jsonl
+    shard_bytes: int = 256 << 20  # of text and payload in one file, at most a block more
+
+    def __post_init__(self) -> None:
+        one_of(FORMATS, "output.", format=self.format)
+        at_least(1, "output.", shard_bytes=self.shard_bytes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clean:
+    """A whole cleaning: from files to a dataset.
+
+    Raises ValueError in one line: what was expected, what came, what to write instead.
+    """
+
+    modality: str = "text"  # a key of STEPS: text, image, audio or table
+    files: tuple[str, ...] = ()  # globs or URLs
+    source: Collect = field(default_factory=Collect)  # how files are read
+    steps: str = ""  # operations of STEPS, from left to right: "fix_text|gopher_quality|mask_pii"
+    dedup: Dedup = field(default_factory=Dedup)
+    split: Split = field(default_factory=Split)
+    output: Output = field(default_factory=Output)
+    shards: int = 0  # of the input; 0 for one per 64 MB, and sixteen or more
+    block_records: int = 1_000  # at most, in a block: the unit of work, and what a kill may cost
+    cache: str = ""  # "" for $XDG_CACHE_HOME/meshwright or ~/.cache/meshwright
+    name: str = "cleaned"  # of the dataset, in TFDS's metadata
+    licence: str = ""  # of the data, for its card
+    origin: str = ""  # where it comes from, for its card
+
+    def __post_init__(self) -> None:
+        one_of(STEPS, "", modality=self.modality)
+        at_least(0, "", shards=self.shards)
+        at_least(1, "", block_records=self.block_records)
+        _ = self.operations, self.near
+
+    @cached_property
+    def operations(self) -> Sequence[Step]:
+        """The line of steps, read."""
+        return read(self.steps, STEPS[self.modality], field="steps")
+
+    @cached_property
+    def near(self) -> Near | None:
+        """How near-duplicates are found; None: they are not looked for."""
+        found = read(self.dedup.near, NEAR[self.modality], field="dedup.near", threshold=self.dedup.threshold)
+        if len(found) > 1:
+            raise ValueError(f"dedup.near: expected one operation, got {self.dedup.near!r}")
+        return found[0] if found else None
+
+
+def with_files(spec: Clean, files: Sequence[str]) -> Clean:
+    """The same cleaning, of these globs or URLs where any are given."""
+    return replace(spec, files=tuple(files)) if files else spec

@@ -1,0 +1,83 @@
+"""describe: what the split asks of each record, its size, and the types of its fields; one array for each block."""
+
+import json
+import pathlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from input_pipeline import cache, hashing
+from input_pipeline.clean import blocks, formats
+from input_pipeline.clean.record import Record
+from input_pipeline.clean.similar.exact import digests
+from input_pipeline.clean.spec import Split
+from input_pipeline.clean.stages.cleaning import blocks_of
+
+NAME = "describe"
+FACTS = np.dtype([("group", "<u8"), ("stratum", "<u8"), ("time", "<f8"), ("bytes", "<i8"), ("length", "<i8")])
+
+
+@dataclass(frozen=True)
+class Describing:
+    """Writes `<block>.npy` of FACTS and, after it, `<block>.json` with the types of fields."""
+
+    source: pathlib.Path
+    folder: pathlib.Path
+    split: Split
+    part: str  # of a record, that makes it what it is: a key of exact.PARTS
+
+    def done(self, task: int) -> bool:
+        return self._path(task, ".json").exists()
+
+    def __call__(self, task: int) -> None:
+        records = blocks.read(blocks_of(self.source)[task])
+        with cache.replacing(self._path(task, ".npy")) as file:
+            np.save(file, facts(records, self.split, part=self.part))
+        with cache.replacing(self._path(task, ".json")) as file:
+            file.write(json.dumps(formats.types_of(record.fields for record in records)).encode())
+
+    def _path(self, task: int, suffix: str) -> pathlib.Path:
+        return self.folder / f"{blocks_of(self.source)[task].stem}{suffix}"
+
+
+def facts(records: Sequence[Record], split: Split, *, part: str) -> np.ndarray:
+    """FACTS of each record. A record without the field of `split.by` is a group of its own."""
+    found = np.zeros(len(records), FACTS)
+    found["group"] = digests(records, part=part)[:, 0]
+    for row, record in enumerate(records):
+        if split.by and record.fields.get(split.by) is not None:
+            found["group"][row] = hashing.key("group", record.fields[split.by])[0]
+        if split.stratify:
+            found["stratum"][row] = hashing.key("stratum", record.fields.get(split.stratify))[0]
+        if split.time:
+            found["time"][row] = _time(record.fields.get(split.time))
+        found["bytes"][row] = blocks.num_bytes(record)
+        found["length"][row] = len(record.text) or len(record.payload)
+    return found
+
+
+def _time(value: object) -> float:
+    """Seconds since 1970 of a number or an ISO 8601 date; a mail's too. What is neither is the earliest."""
+    import datetime
+    import email.utils
+
+    if isinstance(value, int | float):
+        return float(value)
+    for parse in (datetime.datetime.fromisoformat, email.utils.parsedate_to_datetime):
+        try:
+            moment = parse(str(value))
+        except (ValueError, TypeError, IndexError):
+            continue
+        return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
+    return float("-inf")
+
+
+def read(folder: pathlib.Path, names: Sequence[str]) -> tuple[np.ndarray, dict[str, str]]:
+    """The FACTS of all records, and the types of all fields."""
+    found = [np.load(folder / f"{name}.npy") for name in names]
+    types: dict[str, str] = {}
+    for name in names:
+        for field, kind in json.loads((folder / f"{name}.json").read_bytes()).items():
+            types[field] = formats.wider(types.get(field, "null"), kind)
+    return np.concatenate([np.zeros(0, FACTS), *found]), types

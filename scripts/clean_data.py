@@ -1,0 +1,120 @@
+"""Cleans raw data: files in, a deduplicated, split and documented dataset out, with an account of all that was dropped.
+
+    python scripts/clean_data.py --config=configs/clean_text.py --input='mails/**/*' --output=cleaned
+    python scripts/clean_data.py ... --config.dedup.threshold=0.7 --config.output.format=jsonl --workers=8
+    python scripts/clean_data.py ... --sample=500           # what each rule would do to 500 records; writes nothing
+    python scripts/clean_data.py ... --shard=0/4            # on each of four machines that share the output's folder
+
+Several globs or URLs are joined by ";". Killed at any moment and started again, it goes on where it was; the dataset is
+the same, byte by byte, whatever the number of workers and machines. A stage whose input and options are as before is
+not run again. `<output>/report/index.html` is the data card, `<output>/ledger` has every record that was dropped.
+"""
+
+import pathlib
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+Progress = Callable[[str, int, int], None]
+
+
+def main(argv: Sequence[str]) -> int:
+    """Exit codes: 0 done, 1 the machine failed (no memory, no room on the disk), 2 a mistake of the user's."""
+    from input_pipeline.clean import pipeline, rehearsal, spec
+    from train import config_flags
+
+    try:
+        options: dict[str, Any] = dict(input="", output="", engine="local", workers="2", shard="0/1", sample="0")
+        config, options = config_flags.read(spec.Clean, argv, **options)
+        config = spec.with_files(config, options["input"].split(";") if options["input"] else ())
+        with progress_bars() as progress:
+            if int(options["sample"]):
+                found = rehearsal.rehearse(config, num_records=int(options["sample"]), progress=progress)
+            else:
+                output = _folder(options["output"])
+                with _engine(options, progress) as engine:
+                    found = pipeline.run(config, output, engine=engine, progress=progress)
+        _print(found)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except (OSError, RuntimeError) as error:
+        print(f"error: {error}; what is done is kept: start again to go on", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _folder(output: str) -> pathlib.Path:
+    if not output:
+        raise ValueError("--output: expected a folder for the dataset, got none; write --output=cleaned")
+    return pathlib.Path(output).expanduser()
+
+
+def _engine(options: Mapping[str, Any], progress: Progress) -> Any:
+    from input_pipeline.clean.engine import local
+
+    if options["engine"] != "local":
+        raise ValueError(f"--engine: expected local, got {options['engine']!r}")
+    machine, num_machines = _shard(options["shard"])
+    return local.Local(int(options["workers"]), machine, num_machines, progress)
+
+
+def _shard(text: str) -> tuple[int, int]:
+    machine, _, num_machines = text.partition("/")
+    if not (machine.isdecimal() and num_machines.isdecimal() and int(machine) < int(num_machines)):
+        raise ValueError(f"--shard: expected i/n with i from 0 to n - 1, got {text!r}; write --shard=0/4")
+    return int(machine), int(num_machines)
+
+
+@contextmanager
+def progress_bars() -> Iterator[Progress]:
+    """A bar a stage on a terminal, and a line a stage elsewhere: what is done, and how fast."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    if not sys.stderr.isatty():
+        yield _lines()
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    from rich.console import Console
+
+    with Progress(*columns, TextColumn("{task.fields[rate]}"), console=Console(stderr=True)) as bars:
+        tasks: dict[str, Any] = {}
+        began: dict[str, float] = {}
+
+        def progress(label: str, done: int, total: int) -> None:
+            if label not in tasks:
+                tasks[label], began[label] = bars.add_task(label, rate=""), time.monotonic()
+            rate = done / max(1e-9, time.monotonic() - began[label])
+            bars.update(tasks[label], completed=done, total=total, rate=f"{rate:.3g}/s")
+
+        yield progress
+
+
+def _lines() -> Progress:
+    began: dict[str, float] = {}
+
+    def progress(label: str, done: int, total: int) -> None:
+        began.setdefault(label, time.monotonic())
+        if done == total:
+            spent_s = time.monotonic() - began[label]
+            print(f"{label}: {done:,} in {spent_s:.1f} s ({done / max(spent_s, 1e-9):,.3g}/s)", file=sys.stderr)
+
+    return progress
+
+
+def _print(found: Mapping[str, Any]) -> None:
+    """What each stage let through, and where the rest went."""
+    for stage in found["stages"]:
+        print(f"{stage['name']:8} {stage['records_in']:>11,} -> {stage['records_out']:>11,} records", end="")
+        print(f"   {stage['bytes_in'] / 1e6:>9,.1f} -> {stage['bytes_out'] / 1e6:>9,.1f} MB")
+        for verb in ("removed", "changed"):
+            for rule, count in sorted(stage[verb].items(), key=lambda item: (-item[1], item[0])):
+                print(f"    {count:>9,} {verb} by {rule}")
+    for name, split in found.get("splits", {}).items():
+        print(f"{name:8} {split['records']:>11,} records in {len(split['files'])} files")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
