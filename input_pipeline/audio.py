@@ -69,33 +69,34 @@ def read(raw: bytes) -> Sound:
       ValueError: a format that needs the extra `audio`.
     """
     if not raw:
-        raise BadRecord("empty")
+        raise BadRecord("empty", "empty")
     if raw[:4] == b"RIFF":
         return _wav(raw)
     for name, beginnings in _FOREIGN.items():
         if raw.startswith(beginnings):
             if name == "AIFF" and _is_cut(raw, "big"):  # of which libsndfile reads what is there
-                raise BadRecord("truncated")
+                raise BadRecord("truncated", "truncated")
             return _foreign(raw, name)
-    raise BadRecord("corrupt: no known sound format")
+    raise BadRecord("corrupt: no known sound format", "format")
 
 
 def _wav(raw: bytes) -> Sound:
     """IBM and Microsoft, "Multimedia Programming Interface and Data Specifications 1.0", 1991, chapter 3."""
     if len(raw) < 12:
-        raise BadRecord("truncated")
+        raise BadRecord("truncated", "truncated")
     if raw[8:12] != b"WAVE":
         raise BadRecord("corrupt: RIFF, but not WAVE")
     chunks = _chunks(raw)
     if "fmt " not in chunks or "data" not in chunks:
         missing = "fmt" if "fmt " not in chunks else "data"
-        raise BadRecord("truncated" if _is_cut(raw, "little") else f"corrupt: no {missing} chunk")
+        is_cut = _is_cut(raw, "little")
+        raise BadRecord("truncated", "truncated") if is_cut else BadRecord(f"corrupt: no {missing} chunk")
     format = _format(chunks["fmt "])
     if format.code not in (_PCM, _FLOAT):
         return _foreign(raw, f"WAV of code {format.code}")
     data = chunks["data"]
     if len(data) % format.block_bytes:
-        raise BadRecord("truncated")
+        raise BadRecord("truncated", "truncated")
     return Sound(_numbers(data, format).reshape(-1, format.num_channels), format.sample_rate)
 
 
@@ -115,7 +116,7 @@ def _chunks(raw: bytes) -> dict[str, memoryview]:
     while start + 8 <= len(raw):
         name, size = raw[start : start + 4].decode("latin-1"), int.from_bytes(raw[start + 4 : start + 8], "little")
         if start + 8 + size > len(raw) and not (name == "data" and size == _STREAMED):
-            raise BadRecord("truncated")
+            raise BadRecord("truncated", "truncated")
         found.setdefault(name, view[start + 8 : start + 8 + size])
         start += 8 + size + size % 2
     return found
@@ -163,11 +164,11 @@ def _foreign(raw: bytes, name: str) -> Sound:
         with soundfile.SoundFile(io.BytesIO(raw)) as file:
             num_samples = file.frames
             if num_samples * file.channels > MAX_SAMPLES:
-                raise BadRecord("too long")
+                raise BadRecord("too long", "samples")
             samples_TC = file.read(dtype="float32", always_2d=True)
             sample_rate = file.samplerate
     except soundfile.LibsndfileError as error:
         raise BadRecord(f"corrupt: {error.error_string}") from None
     if len(samples_TC) < num_samples:
-        raise BadRecord("truncated")
+        raise BadRecord("truncated", "truncated")
     return Sound(samples_TC, sample_rate)

@@ -12,7 +12,15 @@ import numpy as np
 
 
 class BadRecord(ValueError):
-    """A record that holds no text, and why, in a few words. It keeps its number and name, and counts for nothing."""
+    """A record that holds nothing of use, and why, in a few words. It keeps its number and name, and counts for nothing.
+
+    Attributes:
+      rule: why, in one word, where that is told apart: empty, format, truncated, corrupt, ...
+    """
+
+    def __init__(self, message: str, rule: str = "corrupt") -> None:
+        super().__init__(message)
+        self.rule = rule
 
 
 Content: TypeAlias = bytes | BadRecord

@@ -18,7 +18,7 @@ from jaxtyping import UInt8
 
 from input_pipeline.documents import BadRecord
 
-RECIPE = f"images 2, Pillow {metadata.version('pillow')}"  # changes whenever another file would be bad
+RECIPE = f"images 3, Pillow {metadata.version('pillow')}"  # changes whenever another file would be bad
 LONGEST = 100  # times the shorter side
 MAX_PIXELS = 2**26  # of a picture, unless told otherwise: 192 MiB of colours
 # Pillow refuses to open more than twice its own Image.MAX_IMAGE_PIXELS, whatever it is asked.
@@ -29,10 +29,13 @@ _MODES = {1: "L", 3: "RGB"}
 _OPAQUE = ("1", "L", "RGB", "CMYK", "YCbCr", "HSV")
 _TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
 # What Pillow raises for bytes that are not what their beginning promises.
-_BROKEN = (
+BROKEN = (
     *(OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError),
     *(struct.error, zlib.error),
 )
+# Each scan of a progressive JPEG goes over the whole picture, and can be a few bytes long. Encoders write about ten.
+_MAX_SCANS = 500
+_SCAN = b"\xff\xda"  # a marker; the data of a scan have no other byte than 0 behind a 255
 
 
 def decode(raw: bytes, *, channels: int = 3, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "H W {channels}"]:
@@ -45,33 +48,48 @@ def decode(raw: bytes, *, channels: int = 3, max_pixels: int = MAX_PIXELS) -> UI
     Raises:
       BadRecord: no bytes, no known format, more pixels than allowed, or pixels that cannot be read.
     """
-    from PIL import Image
-
-    if not raw:
-        raise BadRecord("empty")
-    with _without_warnings():
-        try:
-            pixels = _pixels(raw, mode=_MODES[channels], max_pixels=max_pixels)
-        except BadRecord:
-            raise
-        except Image.UnidentifiedImageError:
-            raise BadRecord(f"no picture in a known format ({', '.join(FORMATS)})") from None
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-            raise BadRecord(f"more than {max_pixels:,} pixels") from None
-        except _BROKEN as error:
-            raise BadRecord(_reason(error)) from None
+    with opened(raw, max_pixels=max_pixels) as image:
+        if max(image.size) > LONGEST * min(image.size):  # resized by its shorter side, it would fill the memory
+            words = f"{image.width} x {image.height}: one side is more than {LONGEST} times the other"
+            raise BadRecord(words, "aspect")
+        pixels = np.asarray(in_mode(upright(image), _MODES[channels]))
     return pixels.reshape(*pixels.shape[:2], channels)
 
 
-def _pixels(raw: bytes, *, mode: str, max_pixels: int) -> np.ndarray:
+@contextlib.contextmanager
+def opened(raw: bytes, *, max_pixels: int = MAX_PIXELS) -> Iterator[Any]:
+    """A `PIL.Image` of which the header alone has been read. Whatever fails in the block is held against the bytes.
+
+    Args:
+      max_pixels: the greatest width times height, up to GREATEST_MAX_PIXELS.
+
+    Raises:
+      BadRecord: no bytes, no known format, more pixels than allowed, or bytes that cannot be read.
+    """
     from PIL import Image
 
-    with Image.open(io.BytesIO(raw), formats=FORMATS) as image:
-        if image.width * image.height > max_pixels:
-            raise BadRecord(f"{image.width} x {image.height} are more than {max_pixels:,} pixels")
-        if max(image.size) > LONGEST * min(image.size):  # resized by its shorter side, it would fill the memory
-            raise BadRecord(f"{image.width} x {image.height}: one side is more than {LONGEST} times the other")
-        return np.asarray(_in_mode(_upright(image), mode))
+    if not raw:
+        raise BadRecord("empty", "empty")
+    with _without_warnings():
+        try:
+            with Image.open(io.BytesIO(raw), formats=FORMATS) as image:
+                _check_size(image, raw, max_pixels)
+                yield image
+        except BadRecord:
+            raise
+        except Image.UnidentifiedImageError:
+            raise BadRecord(f"no picture in a known format ({', '.join(FORMATS)})", "format") from None
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+            raise BadRecord(f"more than {max_pixels:,} pixels", "pixels") from None
+        except BROKEN as error:
+            raise _broken(error) from None
+
+
+def _check_size(image: Any, raw: bytes, max_pixels: int) -> None:
+    if image.width * image.height > max_pixels:
+        raise BadRecord(f"{image.width} x {image.height} are more than {max_pixels:,} pixels", "pixels")
+    if image.format in ("JPEG", "MPO") and raw.count(_SCAN) > _MAX_SCANS:
+        raise BadRecord(f"a JPEG of more than {_MAX_SCANS} scans", "scans")
 
 
 @contextlib.contextmanager
@@ -82,24 +100,24 @@ def _without_warnings() -> Iterator[None]:
         yield
 
 
-def _reason(error: BaseException) -> str:
-    """Short, in one line, without the addresses of objects that some of Pillow's messages hold."""
+def _broken(error: BaseException) -> BadRecord:
+    """Why, short, in one line, without the addresses of objects that some of Pillow's messages hold."""
     message = " ".join(str(error).split("<")[0].split()).strip(" :'\"")
     kind = "truncated" if "truncated" in message.lower() or isinstance(error, EOFError) else "corrupt"
-    return f"{kind} picture: {message[:80]}" if message else f"{kind} picture"
+    return BadRecord(f"{kind} picture: {message[:80]}" if message else f"{kind} picture", kind)
 
 
-def _upright(image: Any) -> Any:
+def upright(image: Any) -> Any:
     """Turned as its EXIF data say; a picture whose EXIF data are broken stays as it lies."""
     from PIL import ImageOps
 
     image.load()
-    with contextlib.suppress(*_BROKEN):
+    with contextlib.suppress(*BROKEN):
         ImageOps.exif_transpose(image, in_place=True)
     return image
 
 
-def _in_mode(image: Any, mode: str) -> Any:
+def in_mode(image: Any, mode: str) -> Any:
     """The picture in Pillow's mode "L" or "RGB"."""
     if image.mode == mode and "transparency" not in image.info:
         return image
@@ -110,7 +128,7 @@ def _in_mode(image: Any, mode: str) -> Any:
     if image.mode == "P":
         return image.convert("RGB").convert(mode)
     if image.mode not in _OPAQUE:
-        raise BadRecord(f"pixels of mode {image.mode}, expected 8 or 16 bits of grey or colour")
+        raise BadRecord(f"pixels of mode {image.mode}, expected 8 or 16 bits of grey or colour", "mode")
     return image.convert(mode)
 
 
@@ -119,7 +137,7 @@ def _from_16_bits(image: Any) -> Any:
 
     levels = np.asarray(image).astype(np.int64)
     if levels.min() < 0 or levels.max() > 0xFFFF:
-        raise BadRecord("pixels of 32 bits, expected 8 or 16")
+        raise BadRecord("pixels of 32 bits, expected 8 or 16", "mode")
     return Image.fromarray((levels >> 8).astype(np.uint8))
 
 
