@@ -61,8 +61,11 @@ def decode(raw: bytes, *, sample_rate: int) -> Float32[np.ndarray, "T"]:
     return samples_TC.mean(1, dtype=np.float32)
 
 
-def read(raw: bytes) -> Sound:
+def read(raw: bytes, *, max_samples: int = MAX_SAMPLES) -> Sound:
     """All channels of a sound file, and its rate.
+
+    Args:
+      max_samples: of all channels together; a file that holds more is not decoded.
 
     Raises:
       BadRecord: empty, truncated, corrupt or too long.
@@ -71,16 +74,16 @@ def read(raw: bytes) -> Sound:
     if not raw:
         raise BadRecord("empty", "empty")
     if raw[:4] == b"RIFF":
-        return _wav(raw)
+        return _wav(raw, max_samples)
     for name, beginnings in _FOREIGN.items():
         if raw.startswith(beginnings):
             if name == "AIFF" and _is_cut(raw, "big"):  # of which libsndfile reads what is there
                 raise BadRecord("truncated", "truncated")
-            return _foreign(raw, name)
+            return _foreign(raw, name, max_samples)
     raise BadRecord("corrupt: no known sound format", "format")
 
 
-def _wav(raw: bytes) -> Sound:
+def _wav(raw: bytes, max_samples: int) -> Sound:
     """IBM and Microsoft, "Multimedia Programming Interface and Data Specifications 1.0", 1991, chapter 3."""
     if len(raw) < 12:
         raise BadRecord("truncated", "truncated")
@@ -93,10 +96,12 @@ def _wav(raw: bytes) -> Sound:
         raise BadRecord("truncated", "truncated") if is_cut else BadRecord(f"corrupt: no {missing} chunk")
     format = _format(chunks["fmt "])
     if format.code not in (_PCM, _FLOAT):
-        return _foreign(raw, f"WAV of code {format.code}")
+        return _foreign(raw, f"WAV of code {format.code}", max_samples)
     data = chunks["data"]
     if len(data) % format.block_bytes:
         raise BadRecord("truncated", "truncated")
+    if len(data) > max_samples * format.width:
+        raise BadRecord("too long", "samples")
     return Sound(_numbers(data, format).reshape(-1, format.num_channels), format.sample_rate)
 
 
@@ -152,7 +157,7 @@ def _numbers(data: memoryview, format: _Format) -> Float32[np.ndarray, "N"]:
     return np.frombuffer(data, f"<i{format.width}").astype(np.float32) * np.float32(2.0 ** (1 - 8 * format.width))
 
 
-def _foreign(raw: bytes, name: str) -> Sound:
+def _foreign(raw: bytes, name: str, max_samples: int) -> Sound:
     try:
         import soundfile
     except ModuleNotFoundError:
@@ -163,7 +168,7 @@ def _foreign(raw: bytes, name: str) -> Sound:
     try:
         with soundfile.SoundFile(io.BytesIO(raw)) as file:
             num_samples = file.frames
-            if num_samples * file.channels > MAX_SAMPLES:
+            if num_samples * file.channels > max_samples:
                 raise BadRecord("too long", "samples")
             samples_TC = file.read(dtype="float32", always_2d=True)
             sample_rate = file.samplerate

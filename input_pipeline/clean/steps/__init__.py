@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from input_pipeline.clean.record import Step
+from input_pipeline.clean.steps.audio import AUDIO
 from input_pipeline.clean.steps.image import IMAGE
 from input_pipeline.clean.steps.media import joined
 from input_pipeline.transforms.parse import read
 
-STEPS: Mapping[str, Mapping[str, Callable[..., Any]]] = {"image": IMAGE}
+STEPS: Mapping[str, Mapping[str, Callable[..., Any]]] = {"image": IMAGE, "audio": AUDIO}
 
 
 def line(operations: str, *, modality: str) -> tuple[Step, ...]:

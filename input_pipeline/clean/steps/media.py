@@ -27,7 +27,7 @@ class Held(Protocol):
     """
 
     def __str__(self) -> str:
-        """What it is, in a few words: "PNG, 640 x 480, RGBA"; "" if that cannot be said."""
+        """What it was when it was first looked into, in a few words: "PNG, 640 x 480, RGBA"; "" before."""
 
     def payload(self) -> bytes:
         """The bytes as they came, unless something has changed: then what is held now, without loss."""
@@ -66,16 +66,15 @@ class Line:
 
     def _found(self, record: Record) -> Iterator[Record | Entry]:
         held = self.operations[0].hold(record.payload)
-        description = str(held)
         try:
             for operation in self.operations:
                 if finding := operation.on(held):
-                    yield _entry(record.id, finding, description)
+                    yield _entry(record.id, finding, str(held))
                     if finding.action == REMOVED:
                         return
             payload = held.payload()
         except BadRecord as bad:
-            yield _entry(record.id, Finding(f"decodable.{bad.rule}", str(bad)), description)
+            yield _entry(record.id, Finding(f"decodable.{bad.rule}", str(bad)), str(held))
         else:
             yield record if payload is record.payload else replace(record, payload=payload)
 

@@ -37,7 +37,7 @@ class Resample(OfInputs):
 
     def inputs(self, x_BT: Waves, keys_B: Keys) -> Waves:
         check_sound(x_BT)
-        return _resampled(x_BT, Fraction(self.rate, self.sample_rate))
+        return resampled(x_BT, Fraction(self.rate, self.sample_rate))
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ class Pitch(OfInputs):
         return np.stack(rows) if rows else x_BT
 
 
-def _resampled(x_BT: Waves, ratio: Fraction) -> Waves:
-    """`ratio` times as many samples, rounded up."""
+def resampled(x_BT: Waves, ratio: Fraction) -> Waves:
+    """`ratio` times as many samples, rounded up: a polyphase filter, as `scipy.signal.resample_poly` has it."""
     import scipy.signal
 
     return scipy.signal.resample_poly(x_BT, ratio.numerator, ratio.denominator, axis=1).astype(np.float32, copy=False)
@@ -94,7 +94,7 @@ def raised(x_T: Float32[np.ndarray, "T"], semitones: float, *, sample_rate: int)
     """Stretched in time, then read faster by as much (or slower, where `semitones` is below 0)."""
     ratio = Fraction(2 ** (semitones / 12)).limit_denominator(_MAX_DENOMINATOR)
     long = stretched(x_T, float(1 / ratio), sample_rate=sample_rate)
-    found = _resampled(long[None], 1 / ratio)[0, : len(x_T)]
+    found = resampled(long[None], 1 / ratio)[0, : len(x_T)]
     return np.pad(found, (0, len(x_T) - len(found)))
 
 
