@@ -1,0 +1,9 @@
+"""Duplicates: exact, near and of spans, found without comparing every record with every other.
+
+    records -> a digest, band keys and evidence for each (a `Near` of sketch.py: MinHash for text)
+    one keyed exchange: partition p gets all (key, record number) with key % P == p, sorted
+    candidates.py: records that share a key -> pairs whose similarity is computed in full
+    clusters.py: pairs -> who survives
+
+Nothing here reads or writes records; only `index.py` touches files.
+"""
