@@ -19,7 +19,6 @@ from ml_collections import ConfigDict, config_flags
 from train import durations, fields, spec
 from train.provenance import ARGUMENT, COMMAND_LINE, DEFAULT, FILE
 
-
 T = TypeVar("T")
 
 

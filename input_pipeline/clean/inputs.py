@@ -1,6 +1,7 @@
 """What there is to clean: every file that globs and URLs match, with its hash; what cannot be read is listed too."""
 
 import glob
+import itertools
 import json
 import os
 import pathlib
@@ -34,7 +35,7 @@ def find(patterns: Sequence[str], *, cache_dir: pathlib.Path, progress: Progress
     for pattern in patterns:
         names |= _match(pattern, cache_dir, progress)
     found = sorted(_described(names, cache_dir, progress))
-    for one, other in zip(found, found[1:], strict=False):
+    for one, other in itertools.pairwise(found):
         if one.name == other.name:
             raise ValueError(
                 f"--input: expected names that differ below the globs' folders, but {one.path} and {other.path} are "

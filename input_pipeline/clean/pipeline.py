@@ -24,7 +24,7 @@ def run(spec: Clean, output: pathlib.Path, *, engine: Engine, progress: Progress
       the manifest.
 
     Raises:
-      ValueError: nothing is there to clean, a file that a step needs is not, or near-duplicates would lie in two splits.
+      ValueError: nothing is there to clean, a file that a step needs is not, or near-duplicates lie in two splits.
       OSError: the disk is full, or may not be written to.
     """
     found = inputs.find(spec.files, cache_dir=cache.directory(spec.cache), progress=progress)

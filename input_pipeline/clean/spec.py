@@ -5,14 +5,13 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from input_pipeline.checks import at_least, one_of
+from input_pipeline.clean import steps
 from input_pipeline.clean.collect.spec import Collect
 from input_pipeline.clean.formats import FORMATS
 from input_pipeline.clean.record import Step
 from input_pipeline.clean.similar import NEAR
 from input_pipeline.clean.similar.sketch import Near
-from input_pipeline.clean.steps import STEPS
 from input_pipeline.transforms.parse import read
-
 
 ACTIONS = ("remove", "keep")
 PREFERENCES = ("first", "longest")
@@ -80,10 +79,10 @@ class Clean:
     Raises ValueError in one line: what was expected, what came, what to write instead.
     """
 
-    modality: str = "text"  # a key of STEPS: text, image, audio or table
+    modality: str = "text"  # a key of steps.STEPS: text, image, audio or table
     files: tuple[str, ...] = ()  # globs or URLs
     source: Collect = field(default_factory=Collect)  # how files are read
-    steps: str = ""  # operations of STEPS, from left to right: "fix_text|gopher_quality|mask_pii"
+    steps: str = ""  # operations of steps.STEPS, from left to right: "fix_text|gopher_quality|mask_pii"
     dedup: Dedup = field(default_factory=Dedup)
     split: Split = field(default_factory=Split)
     output: Output = field(default_factory=Output)
@@ -95,7 +94,7 @@ class Clean:
     origin: str = ""  # where it comes from, for its card
 
     def __post_init__(self) -> None:
-        one_of(STEPS, "", modality=self.modality)
+        one_of(steps.STEPS, "", modality=self.modality)
         at_least(0, "", shards=self.shards)
         at_least(1, "", block_records=self.block_records)
         _ = self.operations, self.near
@@ -103,7 +102,7 @@ class Clean:
     @cached_property
     def operations(self) -> Sequence[Step]:
         """The line of steps, read."""
-        return read(self.steps, STEPS[self.modality], field="steps")
+        return steps.line(self.steps, modality=self.modality)
 
     @cached_property
     def near(self) -> Near | None:

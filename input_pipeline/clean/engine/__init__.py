@@ -5,7 +5,7 @@ another process, machine or engine, and gives the same bytes. An engine decides 
 """
 
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -39,17 +39,19 @@ def first(root: pathlib.Path, name: str, *depends: object) -> Stage:
 class Work(Protocol):
     """The tasks of a stage; pickles to whoever does them."""
 
-    def done(self, task: int) -> bool:
+    def done(self, number: int, /) -> bool:
         """Whether its result is there."""
 
-    def __call__(self, task: int) -> None:
+    def __call__(self, number: int, /) -> None:
         """Writes its result."""
 
 
 class Exchange(Protocol):
     """Two rounds of tasks: each of the first sends bytes to partitions, each of the second gets those of one."""
 
-    num_partitions: int
+    @property
+    def num_partitions(self) -> int:
+        """How many there are."""
 
     def emit(self, task: int) -> Iterator[tuple[int, bytes]]:
         """(partition, bytes) that a task sends, at most once to each partition."""
@@ -57,11 +59,8 @@ class Exchange(Protocol):
     def reduce(self, partition: int, sent: Sequence[bytes]) -> None:
         """Writes the result of a partition from what was sent to it, in the order of the tasks."""
 
-    def done(self, partition: int) -> bool:
+    def done(self, partition: int, /) -> bool:
         """Whether the result of a partition is there."""
-
-
-Told = Callable[[str, int, int], None]
 
 
 class Engine(Protocol):

@@ -7,3 +7,16 @@
 
 Nothing here reads or writes records; only `index.py` touches files.
 """
+
+from collections.abc import Callable, Mapping
+
+from input_pipeline.clean.similar.minhash import MinHash
+from input_pipeline.clean.similar.sketch import Near
+
+# By modality and the name that stands in `dedup.near`.
+NEAR: Mapping[str, Mapping[str, Callable[..., Near]]] = {
+    "text": {"minhash": MinHash},
+    "image": {},
+    "audio": {},
+    "table": {},
+}

@@ -29,6 +29,7 @@ def _cells(record: Record) -> bytes:
 # exact duplicate is what `==` says. What `fix_text` and other steps make equal is equal here, since they ran before;
 # texts that differ in spaces, case or punctuation alone have Jaccard similarity 1 and are near-duplicates.
 PARTS: Mapping[str, Callable[[Record], bytes]] = {"text": _text, "payload": _payload, "cells": _cells}
+PART_OF: Mapping[str, str] = {"text": "text", "image": "payload", "audio": "payload", "table": "cells"}  # by modality
 
 
 def digests(records: Sequence[Record], *, part: str) -> UInt64[np.ndarray, "N 2"]:

@@ -38,7 +38,7 @@ class MinHash:
       ValueError: a field out of its range; no bands of `num_hashes` reach the threshold.
     """
 
-    threshold: float = 0.8
+    threshold: float = dataclasses.field(default=0.8, kw_only=True)  # the run's to give: dedup.threshold
     ngram: int = 5  # words
     bands: int = 0  # 0: chosen from the threshold, together with `rows`
     rows: int = 0

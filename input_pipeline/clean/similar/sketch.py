@@ -29,7 +29,9 @@ class Sketches(NamedTuple):
 class Near(Protocol):
     """A kind of near-duplicate: a frozen dataclass whose repr tells it from every other."""
 
-    threshold: float  # of similarity, in (0, 1]: a pair at or above it is a near-duplicate
+    @property
+    def threshold(self) -> float:
+        """The least similarity of near-duplicates, in (0, 1]."""
 
     def sketch(self, records: Sequence[Record]) -> Sketches:
         """The sketches of these records, each of which depends on its record alone."""

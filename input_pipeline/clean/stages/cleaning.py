@@ -6,12 +6,10 @@ import pathlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from input_pipeline.clean import blocks
+from input_pipeline.clean import blocks, steps
 from input_pipeline.clean.engine import Engine, Stage
 from input_pipeline.clean.record import Entry, Record, Step
 from input_pipeline.clean.spec import Clean
-from input_pipeline.clean.steps import STEPS
-from input_pipeline.transforms.parse import read
 
 NAME = "clean"
 
@@ -25,13 +23,13 @@ def blocks_of(folder: pathlib.Path) -> list[pathlib.Path]:
 @functools.lru_cache(4)
 def operations(line: str, modality: str) -> Sequence[Step]:
     """A line, read once a process: an operation may keep what it has loaded."""
-    return read(line, STEPS[modality], field="steps")
+    return steps.line(line, modality=modality)
 
 
-def apply(steps: Sequence[Step], records: Sequence[Record]) -> tuple[Sequence[Record], list[Entry]]:
+def apply(line: Sequence[Step], records: Sequence[Record]) -> tuple[Sequence[Record], list[Entry]]:
     """What is left after all steps, and what each had to say."""
     entries: list[Entry] = []
-    for step in steps:
+    for step in line:
         outcome = step(records)
         records = outcome.records
         entries += outcome.entries
@@ -50,9 +48,9 @@ def run(collected: Stage, spec: Clean, engine: Engine) -> Stage:
     return stage
 
 
-def _contents(steps: Sequence[Step]) -> list[str]:
+def _contents(line: Sequence[Step]) -> list[str]:
     """The hashes of the files that steps read."""
-    return [_sha256(path) for step in steps for path in getattr(step, "files", ())]
+    return [_sha256(path) for step in line for path in getattr(step, "files", ())]
 
 
 def _sha256(path: str) -> str:

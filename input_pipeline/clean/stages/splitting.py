@@ -107,8 +107,8 @@ def _check(places: np.ndarray, edges_E2: np.ndarray, source: pathlib.Path) -> No
         ids = blocks.ids_at(blocks_of(source), offsets_of(source), torn[0])
         one, other = (f"{ids[number]} ({splits.NAMES[places[number]]})" for number in torn[0].tolist())
         raise ValueError(
-            f"split: expected near-duplicates in one split, but {len(torn)} pairs lie in two, such as {one} and {other}; "
-            "write dedup.action='remove', or a split.by that keeps them together"
+            f"split: expected near-duplicates in one split, but {len(torn)} pairs lie in two, such as {one} "
+            f"and {other}; write dedup.action='remove', or a split.by that keeps them together"
         )
 
 

@@ -139,6 +139,8 @@ def _soundfile() -> Any:
     try:
         import soundfile
     except ModuleNotFoundError:
-        message = "steps: expected soundfile, which writes FLAC, got none; write pip install soundfile, or make setup-clean"
+        message = (
+            "steps: expected soundfile, which writes FLAC, got none; write pip install soundfile, or make setup-clean"
+        )
         raise ValueError(message) from None
     return soundfile

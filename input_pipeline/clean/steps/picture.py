@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 from input_pipeline import images
 from input_pipeline.clean.steps.media import Held
-from input_pipeline.documents import BadRecord
 
 ORIENTATION = 0x0112  # EXIF 2.32, table 4
 UPRIGHT = 1

@@ -16,10 +16,12 @@ from input_pipeline.clean.engine.local import Local
 from input_pipeline.clean.spec import Clean, Dedup, Output, Split
 
 ROOT = pathlib.Path(__file__).parents[3]
-COMMAND = (
-    "import sys, pathlib, pickle; from input_pipeline.clean import pipeline; from input_pipeline.clean.engine.local import Local; "
-    "spec, engine = pickle.loads(bytes.fromhex(sys.argv[1])); pipeline.run(spec, pathlib.Path(sys.argv[2]), engine=engine)"
-)
+COMMAND = """
+import sys, pathlib, pickle
+from input_pipeline.clean import pipeline
+spec, engine = pickle.loads(bytes.fromhex(sys.argv[1]))
+pipeline.run(spec, pathlib.Path(sys.argv[2]), engine=engine)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +144,7 @@ def test_only_what_depends_on_a_change_runs_again(corpus, whole, tmp_path):
     output = tmp_path / "out"
     spec = spec_of(corpus, whole[0].parent)
     run(spec, output, progress=lambda label, done, total: told.append(label))
-    ran = lambda: {label for label in told}
+    ran = lambda: set(told)
     assert {"reading files", "cleaning", "sketching", "comparing near-duplicates", "writing"} <= ran()
     told.clear()
     run(spec, output, progress=lambda label, done, total: told.append(label))
