@@ -13,7 +13,7 @@ from input_pipeline import cache
 from input_pipeline.clean import inputs, publish
 from input_pipeline.clean.engine import Engine
 from input_pipeline.clean.spec import Clean
-from input_pipeline.clean.stages import cleaning, collecting, deciding, splitting, writing
+from input_pipeline.clean.stages import cleaning, collecting, deciding, fitting, splitting, writing
 from input_pipeline.progress import Progress, quiet
 
 
@@ -32,6 +32,8 @@ def run(spec: Clean, output: pathlib.Path, *, engine: Engine, progress: Progress
     cleaned = cleaning.run(collected, spec, engine)
     decision = deciding.run(cleaned, spec, engine)
     placing = splitting.run(cleaned, decision, spec, engine)
-    written = writing.run(cleaned, placing, spec, engine)
-    made = publish.Made(collected, cleaned, decision, placing, written)
+    source, places = fitting.run(cleaned, placing, spec, engine) if spec.fitted else (cleaned, placing)
+    written = writing.run(source, places, spec, engine)
+    placings = (placing, places) if spec.fitted else (placing,)
+    made = publish.Made(collected, cleaned, decision, placings, written)
     return publish.publish(spec, output, found, made)

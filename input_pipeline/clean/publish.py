@@ -18,7 +18,7 @@ from input_pipeline.clean.blocks import Counts
 from input_pipeline.clean.engine import Stage
 from input_pipeline.clean.inputs import Input
 from input_pipeline.clean.spec import Clean
-from input_pipeline.clean.stages import cleaning, collecting, deciding, splitting
+from input_pipeline.clean.stages import cleaning, collecting, deciding
 from input_pipeline.clean.stages.cleaning import blocks_of
 from input_pipeline.clean.stages.deciding import Decision
 from input_pipeline.clean.stages.duplicates import offsets_of
@@ -44,7 +44,7 @@ class Made(NamedTuple):
     collected: Stage
     cleaned: Stage
     decision: Decision
-    placing: Placing
+    placings: tuple[Placing, ...]
     written: Stage
 
 
@@ -65,7 +65,13 @@ def publish(spec: Clean, output: pathlib.Path, found: Sequence[Input], made: Mad
 
 def _sweep(made: Made) -> None:
     """Removes the drafts that killed tasks left: these stages are done, so nobody writes there any more."""
-    stages = (made.collected, made.cleaned, made.decision.stage, made.placing.stage, made.written)
+    stages = (
+        made.collected,
+        made.cleaned,
+        made.decision.stage,
+        *(placing.stage for placing in made.placings),
+        made.written,
+    )
     for stage in stages:
         for draft in stage.folder.rglob("*.tmp"):
             draft.unlink(missing_ok=True)
@@ -104,7 +110,8 @@ def _ledgers(made: Made) -> Iterator[tuple[str, list[pathlib.Path]]]:
         yield name, [blocks.ledger_of(path) for path in blocks_of(stage.folder)]
     for kind in deciding.KINDS:
         yield kind, [made.decision.ledger(kind)]
-    yield splitting.NAME, [made.placing.ledger]
+    for placing in made.placings:
+        yield placing.name, [placing.ledger]
 
 
 def _manifest(spec: Clean, found: Sequence[Input], made: Made) -> dict[str, Any]:
@@ -137,9 +144,11 @@ def _stages(made: Made) -> Iterator[dict[str, Any]]:
     for name, stage in ((collecting.NAME, made.collected), (cleaning.NAME, made.cleaned)):
         counts = sum((blocks.counts_of(path) for path in blocks_of(stage.folder)), Counts())
         yield {"name": name, "key": stage.key, **asdict(counts)}
-    for part in (made.decision, made.placing):
-        for name, counts in part.counts.items():
-            yield {"name": name, "key": part.stage.key, **asdict(counts)}
+    counted = [(made.decision.stage, made.decision.counts)]
+    counted += [(placing.stage, placing.counts) for placing in made.placings]
+    for stage, found in counted:
+        for name, counts in found.items():
+            yield {"name": name, "key": stage.key, **asdict(counts)}
 
 
 def _clusters(made: Made, most: int = 50) -> list[dict[str, Any]]:

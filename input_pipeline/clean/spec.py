@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from input_pipeline.checks import at_least, one_of
-from input_pipeline.clean import steps
+from input_pipeline.clean import steps, tabular
 from input_pipeline.clean.collect.spec import Collect
 from input_pipeline.clean.formats import FORMATS
 from input_pipeline.clean.record import Step
@@ -85,6 +85,8 @@ class Clean:
     steps: str = ""  # operations of steps.STEPS, from left to right: "fix_text|gopher_quality|mask_pii"
     dedup: Dedup = field(default_factory=Dedup)
     split: Split = field(default_factory=Split)
+    fitted: str = ""  # of tables: operations of tabular.OPERATIONS, learnt from training rows, done to all
+    untouched: tuple[str, ...] = ()  # of tables: columns that these leave as they are, such as labels
     output: Output = field(default_factory=Output)
     shards: int = 0  # of the input; 0 for one per 64 MB, and sixteen or more
     block_records: int = 1_000  # at most, in a block: the unit of work, and what a kill may cost
@@ -98,6 +100,9 @@ class Clean:
         at_least(0, "", shards=self.shards)
         at_least(1, "", block_records=self.block_records)
         _ = self.operations, self.near
+        if (self.fitted or self.untouched) and self.modality != "table":
+            raise ValueError(f"fitted: expected none but for modality='table', got {self.fitted!r}, {self.untouched}")
+        tabular.read(self.fitted, untouched=self.untouched)
 
     @cached_property
     def operations(self) -> Sequence[Step]:

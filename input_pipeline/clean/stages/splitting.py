@@ -2,10 +2,11 @@
 
 import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from jaxtyping import Int8
 
 from input_pipeline import cache
 from input_pipeline.clean import blocks, splits
@@ -27,6 +28,36 @@ class Placing:
     """Where every record goes; files of one stage hold it, so that it is decided once."""
 
     stage: Stage
+    name: str = NAME  # in the ledger and the manifest
+
+    @property
+    def is_done(self) -> bool:
+        """Whether its files are there."""
+        return self._counts.exists()
+
+    def write(
+        self,
+        *,
+        places: Int8[np.ndarray, "N"],
+        facts: np.ndarray,
+        types: Mapping[str, str],
+        ledger: bytes,
+        counts: Counts,
+    ) -> None:
+        """Leaves its files, the counts last."""
+        with cache.replacing(self.stage.folder / "types.json") as file:
+            file.write(json.dumps(types).encode())
+        for path, array in ((self.places, places), (self.stage.folder / "facts.npy", facts)):
+            with cache.replacing(path) as file:
+                np.save(file, array)
+        with cache.replacing(self.ledger) as file:
+            file.write(ledger)
+        with cache.replacing(self._counts) as file:
+            file.write(json.dumps(asdict(counts)).encode())
+
+    @property
+    def _counts(self) -> pathlib.Path:
+        return self.stage.folder / "counts.json"
 
     @property
     def places(self) -> pathlib.Path:
@@ -45,13 +76,13 @@ class Placing:
 
     @property
     def counts(self) -> dict[str, Counts]:
-        """Of `split`."""
-        return {NAME: Counts(**json.loads(_counts_file(self.stage).read_bytes()))}
+        """Of this stage."""
+        return {self.name: Counts(**json.loads(self._counts.read_bytes()))}
 
     @property
     def ledger(self) -> pathlib.Path:
         """The lines of the records that no split has."""
-        return self.stage.folder / "split.jsonl"
+        return self.stage.folder / "ledger.jsonl"
 
 
 def run(cleaned: Stage, decision: Decision, spec: Clean, engine: Engine) -> Placing:
@@ -64,16 +95,18 @@ def run(cleaned: Stage, decision: Decision, spec: Clean, engine: Engine) -> Plac
     work = describing.Describing(cleaned.folder, described.folder, spec.split, PART_OF[spec.modality])
     engine.run("describing", work, len(blocks_of(cleaned.folder)))
     placing = Placing(decision.stage.then(NAME, described.key, spec.split))
-    if not _counts_file(placing.stage).exists():
+    if not placing.is_done:
         facts, types = describing.read(described.folder, [path.stem for path in blocks_of(cleaned.folder)])
         places = _places(facts, decision, spec)
         _check(places, decision.edges, cleaned.folder)
-        with cache.replacing(placing.stage.folder / "types.json") as file:
-            file.write(json.dumps(types).encode())
-        for path, array in ((placing.places, places), (placing.stage.folder / "facts.npy", facts)):
-            with cache.replacing(path) as file:
-                np.save(file, array)
-        _tell(placing, places, facts["bytes"], decision, cleaned.folder, shares=_shares(spec.split))
+        rest = (places == splits.NOWHERE) & _stays(decision, len(places))
+        placing.write(
+            places=places,
+            facts=facts,
+            types=types,
+            ledger=_ledger(rest, cleaned.folder, shares=_shares(spec.split)),
+            counts=_counted(places != splits.NOWHERE, rest, facts["bytes"]),
+        )
     return placing
 
 
@@ -81,11 +114,16 @@ def _places(facts: np.ndarray, decision: Decision, spec: Clean) -> np.ndarray:
     """Records that are alike but stay share the group of the first of them, unless the config says what a group is."""
     if spec.dedup.action == "keep" and not spec.split.by:
         facts["group"] = facts["group"][decision.families]
-    stays = np.ones(len(facts), bool)
-    stays[decision.removed["number"]] = False
+    stays = _stays(decision, len(facts))
     places = np.full(len(facts), splits.NOWHERE, np.int8)
     places[stays] = _drawn(facts[stays], spec.split)
     return places
+
+
+def _stays(decision: Decision, num_records: int) -> np.ndarray:
+    stays = np.ones(num_records, bool)
+    stays[decision.removed["number"]] = False
+    return stays
 
 
 def _drawn(facts: np.ndarray, split: Split) -> np.ndarray:
@@ -112,34 +150,18 @@ def _check(places: np.ndarray, edges_E2: np.ndarray, source: pathlib.Path) -> No
         )
 
 
-def _tell(
-    placing: Placing,
-    places: np.ndarray,
-    sizes_N: np.ndarray,
-    decision: Decision,
-    source: pathlib.Path,
-    *,
-    shares: Sequence[float],
-) -> None:
-    """Writes the ledger, and then the counts."""
-    is_rest = places == splits.NOWHERE
-    is_rest[decision.removed["number"]] = False
-    ids = blocks.ids_at(blocks_of(source), offsets_of(source), np.flatnonzero(is_rest))
-    with cache.replacing(placing.ledger) as file:
-        for id in ids.values():
-            entry = Entry(id, "split.rest", "in no split", round(sum(shares), 6))
-            file.write(json.dumps(as_json(entry, NAME), ensure_ascii=False).encode() + b"\n")
-    is_placed = places != splits.NOWHERE
-    counts = Counts(
-        records_in=int((is_placed | is_rest).sum()),
-        records_out=int(is_placed.sum()),
-        bytes_in=int(sizes_N[is_placed | is_rest].sum()),
-        bytes_out=int(sizes_N[is_placed].sum()),
-        removed={"split.rest": len(ids)} if ids else {},
+def _ledger(rest: np.ndarray, source: pathlib.Path, *, shares: Sequence[float]) -> bytes:
+    """The lines of the records that no split has."""
+    ids = blocks.ids_at(blocks_of(source), offsets_of(source), np.flatnonzero(rest))
+    entries = (Entry(id, "split.rest", "in no split", round(sum(shares), 6)) for id in ids.values())
+    return b"".join(json.dumps(as_json(entry, NAME), ensure_ascii=False).encode() + b"\n" for entry in entries)
+
+
+def _counted(placed: np.ndarray, rest: np.ndarray, sizes_N: np.ndarray) -> Counts:
+    return Counts(
+        records_in=int((placed | rest).sum()),
+        records_out=int(placed.sum()),
+        bytes_in=int(sizes_N[placed | rest].sum()),
+        bytes_out=int(sizes_N[placed].sum()),
+        removed={"split.rest": int(rest.sum())} if rest.any() else {},
     )
-    with cache.replacing(_counts_file(placing.stage)) as file:
-        file.write(json.dumps(asdict(counts)).encode())
-
-
-def _counts_file(stage: Stage) -> pathlib.Path:
-    return stage.folder / "counts.json"
