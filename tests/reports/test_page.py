@@ -1,7 +1,6 @@
 """The page about a run: what it says is what the files say, whatever they hold and whichever are missing."""
 
 import datetime
-import html.parser
 import json
 import math
 import re
@@ -12,43 +11,11 @@ import sys
 import made_workdirs
 import numpy as np
 import pytest
+from parsed_page import Page
 
 from scripts import write_report
 from train.reports import chart, curves, numbers, page, record, sections, tables
 from train.reports.curves import Curve, Panel
-
-VOID = {"meta", "link", "br", "wbr"}
-
-
-class Page(html.parser.HTMLParser):
-    """What a browser would make of a page: its elements, and its text apart from scripts and styles."""
-
-    def __init__(self, text: str):
-        super().__init__()
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict]] = []
-        self.text = ""
-        self.scripts: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self.open == [], "every element is closed"
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] == "script":
-            self.scripts.append(data)
-        elif self.open and self.open[-1] != "style":
-            self.text += data
-
-    def all(self, tag: str, **attributes: str) -> list[dict]:
-        return [found for name, found in self.elements if name == tag and attributes.items() <= found.items()]
 
 
 def page_of(folder) -> Page:

@@ -1,57 +1,32 @@
 """The page as a browser shows it: wide and narrow, light and dark, with its script and without."""
 
 import functools
-import html
-import json
-import os
 import re
 import shutil
-import subprocess
 
+import browsing
 import made_findings
 import made_workdirs
 import numpy as np
 import pytest
-from PIL import Image
+from browsing import WIDTHS, every_look
 
 from train.reports import page
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-WIDTHS = {"desktop": 1280, "phone": 390}
-SCHEMES = {"dark": 0, "light": 1}  # of Blink's setting preferredColorScheme
 HEIGHT = 17000
 SECTIONS = ["curves", "evaluations", "samples", "data", "time", "operations", "sessions", "events", "config"]
 
-# Before all else on the page: what goes wrong is kept. At its end: what lies where.
-HOOK = """<script>
-window.faults = [];
-window.addEventListener("error", (event) => faults.push(String(event.message)), true);
-window.addEventListener("unhandledrejection", (event) => faults.push(String(event.reason)));
-for (const name of ["error", "warn"]) console[name] = (...said) => faults.push(said.join(" "));
-</script>"""
-PROBE = """<script>
-const box = (element) => {
-  const { left, top, right, bottom } = element.getBoundingClientRect();
-  return { left, top: top + scrollY, right, bottom: bottom + scrollY };
-};
-const boxes = (selector, root = document) => [...root.querySelectorAll(selector)].map(box);
+# What this page has, and what its script does.
+PROBE = """
 const plot = document.querySelector(".plot");
-const seen = {
-  faults, innerWidth, scrollWidth: document.documentElement.scrollWidth,
-  height: document.documentElement.scrollHeight,
-  isDark: matchMedia("(prefers-color-scheme: dark)").matches,
-  sections: Object.fromEntries([...document.querySelectorAll("section")].map((each) => [each.id, box(each)])),
-  blocks: boxes("header > *, section, footer"),
+Object.assign(seen, {
   cells: boxes(".cells .ground"),
   images: [...document.querySelectorAll(".mistakes img")].map((each) => each.complete && each.naturalWidth),
-  figures: boxes("figure"), cards: boxes(".mistakes li"),
-  tiles: boxes(".tile"),
-  labels: [...document.querySelectorAll(".chart")].map((each) => ["x", "y"].map((side) => boxes(`span.${side}`, each))),
+  cards: boxes(".mistakes li"),
   plots: boxes(".charts .plot"),
-  inside: boxes("h1, h2, h3, p, li, summary, .tile, .plot span, pre, .scroll, .bar, .matrix, .mistakes img"),
   colours: [...document.querySelectorAll(".charts .chart")].map((each) =>
     [...each.querySelectorAll("path.line:not(.faint)")].map((line) => getComputedStyle(line).stroke)),
-};
+});
 if (plot.tabIndex === 0) {
   const { left, top, width } = plot.getBoundingClientRect();
   plot.dispatchEvent(new PointerEvent("pointermove", { clientX: left + width, clientY: top + 5 }));
@@ -76,32 +51,18 @@ if (plot.tabIndex === 0) {
   });
   seen.marks = document.querySelectorAll(".tip, .mark").length;
 }
-parent.postMessage(JSON.stringify(seen), "*");
-</script>"""
-# A window is never narrower than 500 pixels; a frame may be. What the page says comes out as a message.
-FRAME = """<!doctype html><style>body {{ margin: 0 }} iframe {{ border: 0 }}</style>
-<script>addEventListener("message", ({{ data }}) => {{ document.querySelector("#seen").textContent = data; }});</script>
-<iframe src="{name}" width="{width}" height="{height}"></iframe><pre id="seen" hidden></pre>"""
-
-
-def browser() -> str:
-    """A Chromium; without one these tests are skipped, but not where everything is to be tested."""
-    found = next(filter(None, map(shutil.which, BROWSERS)), "")
-    if not found and os.environ.get("CI") != "true":
-        pytest.skip("no Chromium: apt-get install chromium")
-    assert found, "CI=true, and no Chromium to take screenshots with: apt-get install chromium"
-    return found
+"""
 
 
 @pytest.fixture(scope="module")
 def look(tmp_path_factory):
     """`look(device, scheme)` -> (what the page says of itself in a browser, its picture)."""
-    chromium = browser()
+    browsing.browser()
     home = tmp_path_factory.mktemp("browser")
     workdir = made_workdirs.write(home / "lm_tiny")
     made_findings.write(workdir, test=made_findings.classified(), val=made_findings.predicted())
     written = page.write(workdir).read_text()
-    with_probe = written.replace("<head>", f"<head>{HOOK}", 1).replace("</body>", f"{PROBE}</body>", 1)
+    with_probe = browsing.probed(written, PROBE)
     opened = home / "lm_tiny" / "report" / "probed.html"
     opened.write_text(with_probe)
     still = home / "lm_tiny" / "report" / "still.html"
@@ -110,33 +71,10 @@ def look(tmp_path_factory):
 
     @functools.cache
     def take(device: str, scheme: str, has_script: bool = True):
-        picture, frame = home / "picture.png", home / "frame.html"
-        source = (opened if has_script else still).relative_to(home)
-        frame.write_text(FRAME.format(name=source, width=WIDTHS[device], height=HEIGHT))
-        done = subprocess.run(
-            [
-                *(chromium, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"),
-                *(f"--user-data-dir={home / 'profile'}", "--enable-logging=stderr", "--force-device-scale-factor=1"),
-                f"--blink-settings=preferredColorScheme={SCHEMES[scheme]}",
-                *(f"--window-size=1280,{HEIGHT}", "--virtual-time-budget=2000"),
-                *(f"--screenshot={picture}", "--dump-dom", frame.as_uri()),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=True,
-        )
-        assert ":CONSOLE" not in done.stderr, done.stderr
-        [seen] = re.findall(r'<pre id="seen" hidden="">(.*?)</pre>', done.stdout, re.DOTALL)
-        with Image.open(picture) as image:
-            return json.loads(html.unescape(seen)), np.asarray(image.convert("RGB")).astype(int)[:, : WIDTHS[device]]
+        source = opened if has_script else still
+        return browsing.take(source, home=home, device=device, scheme=scheme, height=HEIGHT)
 
     return take
-
-
-every_look = pytest.mark.parametrize(
-    ("device", "scheme"), [("desktop", "light"), ("desktop", "dark"), ("phone", "light"), ("phone", "dark")]
-)
 
 
 @every_look
@@ -161,23 +99,13 @@ def test_every_section_is_seen_and_nothing_is_too_wide(look, device, scheme):
         assert found["right"] <= seen["innerWidth"], found
 
 
-def overlaps(one: dict, other: dict) -> bool:
-    return (
-        one["left"] < other["right"] - 0.5
-        and other["left"] < one["right"] - 0.5
-        and one["top"] < other["bottom"] - 0.5
-        and other["top"] < one["bottom"] - 0.5
-    )
-
-
 @every_look
 def test_nothing_lies_on_top_of_anything_else(look, device, scheme):
     seen, _ = look(device, scheme)
     alone = [seen["blocks"], seen["figures"], seen["cards"], seen["tiles"], *(x + y for x, y in seen["labels"])]
     for group in alone:
         assert len(group) > 3
-        for index, one in enumerate(group):
-            assert not [other for other in group[index + 1 :] if overlaps(one, other)], one
+        browsing.assert_apart(group)
 
 
 @every_look
@@ -259,7 +187,7 @@ def test_where_everything_is_tested_a_browser_must_be_there(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda _: None)
     monkeypatch.setenv("CI", "true")
     with pytest.raises(AssertionError, match="apt-get install chromium"):
-        browser()
+        browsing.browser()
     monkeypatch.delenv("CI")
     with pytest.raises(pytest.skip.Exception, match="apt-get install chromium"):
-        browser()
+        browsing.browser()

@@ -6,12 +6,12 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from train.reports import evaluations, numbers, sections
+from train.reports import evaluations, frame, numbers, sections
+from train.reports.frame import HERE, Tile
 from train.reports.markup import Markup, element, join
 from train.reports.plots import smooth
 from train.reports.record import Record, State, read, section, state
 
-HERE = Path(__file__).parent
 SCRIPT = "\n".join((HERE / name).read_text() for name in ("page.js", "matrix.js"))
 
 
@@ -24,30 +24,20 @@ def write(workdir: str | os.PathLike[str]) -> Path:
     record = read(os.fspath(workdir))
     text = render(record, now=datetime.datetime.now(datetime.UTC))
     path = Path(workdir).resolve() / "report" / "index.html"
-    path.parent.mkdir(exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    return partial.replace(path)
+    return frame.put(text, path)
 
 
 def render(record: Record, *, now: datetime.datetime) -> str:
     """The page's HTML."""
     how = state(record, now=now)
     shown = [(name, title, content) for name, title, make in SECTIONS if (content := make(record))]
-    body = [
-        element("header", *_top(record, how), _contents(shown), class_="top"),
-        element("main", *(_section(*each) for each in shown), _footer(record, now)),
-        element("script", Markup(SCRIPT)),
-    ]
-    head = [
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("title", f"{record.run.name}: {how.name}"),
-        element("link", rel="icon", href="data:,"),
-        element("style", Markup((HERE / "page.css").read_text())),
-    ]
-    page = element("html", element("head", *head), element("body", *body), lang="en")
-    return f"<!doctype html>\n{page}\n"
+    return frame.render(
+        f"{record.run.name}: {how.name}",
+        top=_top(record, how),
+        shown=shown,
+        footer=_footer(record, now),
+        script=SCRIPT,
+    )
 
 
 def _top(record: Record, how: State) -> list[Markup | None]:
@@ -59,7 +49,7 @@ def _top(record: Record, how: State) -> list[Markup | None]:
         element("div", element("h1", record.run.name), pill, element("span", how.told, class_="soft"), class_="title"),
         element("p", _about(record), class_="about"),
         element("div", element("i", style=f"width:{100 * done:.1f}%"), class_="progress", aria_hidden="true"),
-        element("dl", *(_tile(*tile) for tile in tiles(record)), class_="tiles"),
+        frame.tiles(tiles(record)),
         absent,
     ]
 
@@ -76,9 +66,6 @@ def _about(record: Record) -> str:
     if "num_devices" in derived:
         told.append(f"{derived['num_devices']} device{'s' * (derived['num_devices'] != 1)}")
     return ", ".join(told)
-
-
-Tile = tuple[str, str, str]  # what it is, its number, and a word on it
 
 
 def tiles(record: Record) -> list[Tile]:
@@ -125,21 +112,6 @@ def _least(points: list[tuple[int, float]]) -> str:
 
 def _last(record: Record, key: str) -> float | None:
     return next((row[key] for row in reversed(record.run.metrics) if key in row), None)
-
-
-def _tile(name: str, value: str, told: str) -> Markup:
-    return element("div", element("dt", name), element("dd", element("b", value), told), class_="tile")
-
-
-def _contents(shown: list[tuple[str, str, Markup]]) -> Markup:
-    entries = [element("li", element("a", title, href=f"#{name}")) for name, title, _ in shown]
-    return element("nav", element("ul", *entries), aria_label="Sections")
-
-
-def _section(name: str, title: str, content: Markup) -> Markup:
-    return element(
-        "section", element("h2", title, id=f"{name}-title"), content, id=name, aria_labelledby=f"{name}-title"
-    )
 
 
 def _footer(record: Record, now: datetime.datetime) -> Markup:
