@@ -9,12 +9,12 @@ Nothing here reads or writes records; only `index.py` touches files.
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from input_pipeline.clean.similar.minhash import MinHash
-from input_pipeline.clean.similar.sketch import Near
 
-# By modality and the name that stands in `dedup.near`.
-NEAR: Mapping[str, Mapping[str, Callable[..., Near]]] = {
+# What `dedup.near` may name, by modality: each makes a `sketch.Near`, to which the run gives its `threshold`.
+NEAR: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     "text": {"minhash": MinHash},
     "image": {},
     "audio": {},

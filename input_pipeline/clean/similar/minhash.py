@@ -38,11 +38,12 @@ class MinHash:
       ValueError: a field out of its range; no bands of `num_hashes` reach the threshold.
     """
 
-    threshold: float = dataclasses.field(default=0.8, kw_only=True)  # the run's to give: dedup.threshold
     ngram: int = 5  # words
     bands: int = 0  # 0: chosen from the threshold, together with `rows`
     rows: int = 0
     num_hashes: int = 128  # at most, where bands and rows are chosen
+    _: dataclasses.KW_ONLY
+    threshold: float = 0.8
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold <= 1:

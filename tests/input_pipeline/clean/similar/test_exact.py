@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from input_pipeline.clean.record import Record
-from input_pipeline.clean.similar import exact
+from input_pipeline.clean.similar import NEAR, exact
 
 pytestmark = pytest.mark.fast
 
@@ -39,6 +39,11 @@ def test_one_part_alone_counts(part, same, other):
     digests = exact.digests([Record("0", "a", b"", dict(a=1)), same, other], part=part)
     assert (digests[0] == digests[1]).all()
     assert (digests[0] != digests[2]).any()
+
+
+def test_every_modality_has_a_part():
+    assert set(exact.PART_OF) == set(NEAR)
+    assert set(exact.PART_OF.values()) == set(exact.PARTS)
 
 
 def test_the_order_of_cells_does_not_count():

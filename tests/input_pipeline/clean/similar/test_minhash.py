@@ -8,9 +8,10 @@ import pytest
 import slow_duplicates
 
 from input_pipeline.clean.record import Record
-from input_pipeline.clean.similar import minhash
+from input_pipeline.clean.similar import NEAR, minhash
 from input_pipeline.clean.similar.minhash import MinHash
 from input_pipeline.clean.similar.sketch import Store, band_keys
+from input_pipeline.transforms import parse
 
 pytestmark = pytest.mark.fast
 TEXTS = [
@@ -138,6 +139,14 @@ def test_values_are_frozen():
 def test_mistakes_are_told(fields, message):
     with pytest.raises(ValueError, match=message):
         MinHash(**fields)
+
+
+def test_a_config_names_it_and_the_run_gives_the_threshold():
+    found = parse.read("minhash(ngram=3)", NEAR["text"], field="dedup.near", threshold=0.7)
+    assert found == (MinHash(ngram=3, threshold=0.7),)
+    assert "threshold=0.7" in repr(found[0])
+    with pytest.raises(ValueError, match=r"dedup.near: expected minhash\(ngram: int = 5"):
+        parse.read("minhash(ngram=0)", NEAR["text"], field="dedup.near", threshold=0.7)
 
 
 def test_a_store_of_blocks_compares_as_one(tmp_path):
