@@ -24,19 +24,22 @@ def main(argv: Sequence[str]) -> int:
     """Exit codes: 0 done, 1 the machine failed (no memory, no room on the disk), 2 a mistake of the user's."""
     from input_pipeline.clean import pipeline, rehearsal, spec
     from train import config_flags
+    from train.reports import card
 
     try:
         options: dict[str, Any] = dict(input="", output="", engine="local", workers="2", shard="0/1", sample="0")
         config, options = config_flags.read(spec.Clean, argv, **options)
         config = spec.with_files(config, options["input"].split(";") if options["input"] else ())
         with progress_bars() as progress:
-            if int(options["sample"]):
-                found = rehearsal.rehearse(config, num_records=int(options["sample"]), progress=progress)
+            if num_records := _count(options, "sample"):
+                found = rehearsal.rehearse(config, num_records=num_records, progress=progress)
             else:
                 output = _folder(options["output"])
                 with _engine(options, progress) as engine:
                     found = pipeline.run(config, output, engine=engine, progress=progress)
         _print(found)
+        if "fingerprint" in found:
+            print(f"data card: {card.write(output)}")
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -58,7 +61,13 @@ def _engine(options: Mapping[str, Any], progress: Progress) -> Any:
     if options["engine"] != "local":
         raise ValueError(f"--engine: expected local, got {options['engine']!r}")
     machine, num_machines = _shard(options["shard"])
-    return local.Local(int(options["workers"]), machine, num_machines, progress)
+    return local.Local(_count(options, "workers"), machine, num_machines, progress)
+
+
+def _count(options: Mapping[str, Any], name: str) -> int:
+    if not options[name].isdecimal():
+        raise ValueError(f"--{name}: expected a number from 0 on, got {options[name]!r}; write --{name}=2")
+    return int(options[name])
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -112,6 +121,9 @@ def _print(found: Mapping[str, Any]) -> None:
         for verb in ("removed", "changed"):
             for rule, count in sorted(stage[verb].items(), key=lambda item: (-item[1], item[0])):
                 print(f"    {count:>9,} {verb} by {rule}")
+    for rule, entries in found.get("examples", {}).items() if "fingerprint" not in found else ():
+        for entry in entries:
+            print(f"{rule}: {entry.id}: {entry.value} (limit {entry.threshold}) {entry.excerpt}")
     for name, split in found.get("splits", {}).items():
         print(f"{name:8} {split['records']:>11,} records in {len(split['files'])} files")
 

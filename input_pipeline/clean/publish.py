@@ -135,6 +135,7 @@ def _manifest(spec: Clean, found: Sequence[Input], made: Made) -> dict[str, Any]
             if split_of(split)
         },
         "clusters": _clusters(made),
+        **json.loads((made.written.folder / "summary.json").read_bytes()),
         "versions": {"python": sys.version.split()[0]} | dict(_versions()),
     }
 

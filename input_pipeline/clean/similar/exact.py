@@ -31,7 +31,6 @@ def _cells(record: Record) -> bytes:
 PARTS: Mapping[str, Callable[[Record], bytes]] = {"text": _text, "payload": _payload, "cells": _cells}
 PART_OF: Mapping[str, str] = {"text": "text", "image": "payload", "audio": "payload", "table": "cells"}  # by modality
 
-PART_OF: Mapping[str, str] = {"text": "text", "image": "payload", "audio": "payload", "table": "cells"}  # by modality
 
 
 def digests(records: Sequence[Record], *, part: str) -> UInt64[np.ndarray, "N 2"]:

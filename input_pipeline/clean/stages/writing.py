@@ -5,14 +5,14 @@ import hashlib
 import itertools
 import json
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Int8, Int64
 
 from input_pipeline import cache
-from input_pipeline.clean import blocks, splits
+from input_pipeline.clean import blocks, splits, summary
 from input_pipeline.clean.engine import Engine, Stage
 from input_pipeline.clean.formats import FORMATS, Schema
 from input_pipeline.clean.record import Record
@@ -103,7 +103,7 @@ class Writing:
         part = self.parts[task]
         name = FORMATS[self.format].name(self.dataset, splits.NAMES[part.split], part.shard, part.num_shards)
         path = self.folder / "data" / name
-        FORMATS[self.format].write(path, self._records(part), self.schema)
+        FORMATS[self.format].write(path, self._records(part, part.split), self.schema)
         num_records = int((self._places(part) == part.split).sum())
         with cache.replacing(self.receipt(task)) as file:
             file.write(json.dumps({"name": name, "split": splits.NAMES[part.split], "records": num_records}).encode())
@@ -111,17 +111,25 @@ class Writing:
     def _places(self, part: Part) -> np.ndarray:
         return _loaded(self.places)[self.offsets[part.first] : self.offsets[part.last]]
 
-    def _records(self, part: Part) -> Iterator[Record]:
+    def records(self) -> Iterator[Record]:
+        """Of all splits, in the order of the blocks."""
+        for block in range(len(self.offsets) - 1):
+            yield from self._taken(block, lambda places: places != splits.NOWHERE)
+
+    def _records(self, part: Part, split: int) -> Iterator[Record]:
         for block in range(part.first, part.last):
-            low, high = self.offsets[block : block + 2]
-            wanted = _loaded(self.places)[low:high] == part.split
-            if wanted.any():
-                yield from itertools.compress(blocks.read(blocks_of(self.source)[block]), wanted)
+            yield from self._taken(block, lambda places: places == split)
+
+    def _taken(self, block: int, wanted_of: Callable[[np.ndarray], np.ndarray]) -> Iterator[Record]:
+        low, high = self.offsets[block : block + 2]
+        wanted = wanted_of(_loaded(self.places)[low:high])
+        if wanted.any():
+            yield from itertools.compress(blocks.read(blocks_of(self.source)[block]), wanted)
 
 
 @dataclass(frozen=True)
 class Finishing:
-    """One task: writes what describes all files, and `files.json`, which lists them."""
+    """One task: writes what describes all files, `summary.json`, and then `files.json`, which lists them."""
 
     writing: Writing
 
@@ -141,6 +149,8 @@ class Finishing:
         kept = {split: [(f["records"], f["bytes"]) for f in files if f["split"] == split] for split in splits.NAMES}
         kept = {split: found for split, found in kept.items() if found}
         FORMATS[self.writing.format].finish(folder, self.writing.dataset, self.writing.schema, kept)
+        with cache.replacing(self.writing.folder / "summary.json") as file:
+            file.write(json.dumps(summary.of(self.writing.records()).as_json(), ensure_ascii=False).encode())
         with cache.replacing(self.writing.folder / "files.json") as file:
             file.write(json.dumps(files).encode())
 
