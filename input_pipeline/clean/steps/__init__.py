@@ -12,9 +12,10 @@ from input_pipeline.clean.steps.audio import AUDIO
 from input_pipeline.clean.steps.image import IMAGE
 from input_pipeline.clean.steps.media import joined
 from input_pipeline.clean.steps.table import TABLE
+from input_pipeline.clean.steps.text import TEXT
 from input_pipeline.transforms.parse import read
 
-STEPS: Mapping[str, Mapping[str, Callable[..., Any]]] = {"text": {}, "image": IMAGE, "audio": AUDIO, "table": TABLE}
+STEPS: Mapping[str, Mapping[str, Callable[..., Any]]] = {"text": TEXT, "image": IMAGE, "audio": AUDIO, "table": TABLE}
 
 
 def line(operations: str, *, modality: str) -> tuple[Step, ...]:
