@@ -8,7 +8,6 @@ from typing import Any
 
 from input_pipeline import cache
 from input_pipeline.clean import blocks, collect, inputs
-from input_pipeline.clean.blocks import Counts
 from input_pipeline.clean.record import Entry, Outcome, Record, split_outcome
 from input_pipeline.clean.spec import Clean
 from input_pipeline.clean.stages.cleaning import apply
@@ -35,7 +34,7 @@ def rehearse(spec: Clean, *, num_records: int, progress: Progress = quiet) -> di
         examples = _examples(examples, outcome.entries)
         records = outcome.records
         progress("trying steps", number, len(spec.operations))
-    return {"stages": stages, "examples": examples, "counts": asdict(Counts())}
+    return {"stages": stages, "examples": examples}
 
 
 def _some(one: inputs.Input, spec: Clean, num_records: int):

@@ -39,12 +39,12 @@ class Dedup:
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Config section `split`: shares of train, val and test, which may leave out the rest.
+    """Config section `split`: shares of val and test; train is what these leave, or less, and the rest is left out.
 
     A record's place follows from the hash of its group, so that new records never move old ones.
     """
 
-    train: float = 0.98
+    train: float = 1.0  # at most
     val: float = 0.01
     test: float = 0.01
     by: str = ""  # a field whose equal values stay together, such as "speaker" or "site"; "" for the record's content
@@ -53,11 +53,18 @@ class Split:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        shares = (self.train, self.val, self.test)
-        if min(shares) < 0 or not 0 < sum(shares) <= 1 + 1e-9:
-            raise ValueError(f"split: expected shares that add up to at most 1, got train, val, test = {shares}")
+        given = (self.train, self.val, self.test)
+        if min(given) < 0 or self.val + self.test > 1 or sum(given) == 0:
+            raise ValueError(
+                f"split: expected shares, of which val and test leave some, got train, val, test = {given}"
+            )
         if self.time and (self.by or self.stratify):
             raise ValueError("split.time: expected neither split.by nor split.stratify beside it; write one of them")
+
+    @property
+    def shares(self) -> tuple[float, float, float]:
+        """Of train, val and test."""
+        return (min(self.train, 1 - self.val - self.test), self.val, self.test)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ import functools
 import json
 import pathlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from input_pipeline import cache
 from input_pipeline.clean import blocks, collect
@@ -88,4 +88,5 @@ def _write(path: pathlib.Path, block: Sequence[Record | Entry]) -> None:
     records = [each for each in block if isinstance(each, Record)]
     entries = [each for each in block if isinstance(each, Entry)]
     counted = blocks.count(records, records, entries)
-    blocks.write(path, records, entries, counted, NAME)
+    refused = sum(counted.removed.values())  # records, or files that held none
+    blocks.write(path, records, entries, replace(counted, records_in=len(records) + refused), NAME)

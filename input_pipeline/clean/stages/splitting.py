@@ -104,7 +104,7 @@ def run(cleaned: Stage, decision: Decision, spec: Clean, engine: Engine) -> Plac
             places=places,
             facts=facts,
             types=types,
-            ledger=_ledger(rest, cleaned.folder, shares=_shares(spec.split)),
+            ledger=_ledger(rest, cleaned.folder, shares=spec.split.shares),
             counts=_counted(places != splits.NOWHERE, rest, facts["bytes"]),
         )
     return placing
@@ -128,14 +128,10 @@ def _stays(decision: Decision, num_records: int) -> np.ndarray:
 
 def _drawn(facts: np.ndarray, split: Split) -> np.ndarray:
     if split.time:
-        return splits.by_time(facts["time"], _shares(split))
+        return splits.by_time(facts["time"], split.shares)
     if split.stratify:
-        return splits.by_stratum(facts["group"], facts["stratum"], _shares(split), seed=split.seed)
-    return splits.by_hash(facts["group"], _shares(split), seed=split.seed)
-
-
-def _shares(split: Split) -> Sequence[float]:
-    return (split.train, split.val, split.test)
+        return splits.by_stratum(facts["group"], facts["stratum"], split.shares, seed=split.seed)
+    return splits.by_hash(facts["group"], split.shares, seed=split.seed)
 
 
 def _check(places: np.ndarray, edges_E2: np.ndarray, source: pathlib.Path) -> None:

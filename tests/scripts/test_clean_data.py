@@ -1,0 +1,74 @@
+"""scripts/clean_data.py as a person calls it."""
+
+import json
+
+import made_corpus
+import pytest
+
+from scripts import clean_data
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpus") / "raw"
+    made_corpus.write(folder)
+    return folder
+
+
+def command(corpus, tmp_path, *more):
+    return [
+        "--config=configs/clean_text.py",
+        f"--input={corpus}/*.jsonl",
+        f"--output={tmp_path}/out",
+        f"--config.cache={tmp_path}/cache",
+        "--workers=0",
+        *more,
+    ]
+
+
+def test_a_dataset_its_ledger_and_its_card(corpus, tmp_path, capsys):
+    assert clean_data.main(command(corpus, tmp_path, "--config.output.format=jsonl", "--config.steps=mask_pii")) == 0
+    told = capsys.readouterr()
+    assert "near" in told.out
+    assert "data card: " in told.out
+    assert "reading files: " in told.err
+    lines = [json.loads(line) for path in (tmp_path / "out/data").glob("train-*.jsonl") for line in open(path)]
+    assert {"id", "text", "site"} <= lines[0].keys()
+    assert "Retention" in (tmp_path / "out/report/index.html").read_text()
+
+
+def test_a_rehearsal_shows_each_rule_and_writes_nothing(corpus, tmp_path, capsys):
+    steps = "--config.steps=gopher_quality(min_words=230)|gopher_repetition"
+    assert clean_data.main(command(corpus, tmp_path, "--sample=50", steps)) == 0
+    told = capsys.readouterr().out
+    assert "removed by gopher_quality.min_words" in told
+    assert "gopher_quality.min_words: part-" in told
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("argument", "expected"),
+    [
+        ("--config.steps=gopher_qualty", "error: steps: expected one of "),
+        ("--config.dedup.threshold=1.5", "error: dedup.threshold: expected a similarity above 0"),
+        ("--config.dedup.treshold=0.7", "error: config.dedup.treshold: no such field; did you mean 'threshold'?"),
+        ("--shard=3/2", "error: --shard: expected i/n"),
+        ("--workers=two", "error: --workers: expected a number"),
+        ("--input=nothing/*", "error: --input: expected files, but "),
+        ("--engine=bean", "error: --engine: expected "),
+        ("--output=", "error: --output: expected a folder"),
+        ("--config.split.val=0.995", "error: split: expected shares, of which"),
+    ],
+)
+def test_mistakes_are_one_line(corpus, tmp_path, capsys, argument, expected):
+    flag = argument.partition("=")[0]
+    given = [each for each in command(corpus, tmp_path) if each.partition("=")[0] != flag]
+    assert clean_data.main([*given, argument]) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert told[-1].startswith(expected)
+
+
+def test_a_machine_that_fails_is_another_exit_code(corpus, tmp_path, capsys):
+    (tmp_path / "out").write_text("a file stands where the folder should be")
+    assert clean_data.main(command(corpus, tmp_path)) == 1
+    assert "start again to go on" in capsys.readouterr().err
