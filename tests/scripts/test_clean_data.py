@@ -32,7 +32,8 @@ def test_a_dataset_its_ledger_and_its_card(corpus, tmp_path, capsys):
     assert "near" in told.out
     assert "data card: " in told.out
     assert "reading files: " in told.err
-    lines = [json.loads(line) for path in (tmp_path / "out/data").glob("train-*.jsonl") for line in open(path)]
+    [path] = (tmp_path / "out/data").glob("train-*.jsonl")
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert {"id", "text", "site"} <= lines[0].keys()
     assert "Retention" in (tmp_path / "out/report/index.html").read_text()
 
