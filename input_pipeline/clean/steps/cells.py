@@ -19,7 +19,7 @@ _MINUS, _QUOTE = "-\u2212", "\u2019"
 
 def _pattern(decimal: str, separators: str) -> re.Pattern[str]:
     """Of a number with groups of three digits that one and the same separator parts, and a unit."""
-    grouped = rf"\d{{1,3}}(?P<separator>[{separators}])\d{{3}}(?:(?P=separator)\d{{3}})*"
+    grouped = rf"[1-9]\d{{0,2}}(?P<separator>[{separators}])\d{{3}}(?:(?P=separator)\d{{3}})*"
     amount = (
         rf"(?P<whole>{grouped}|\d+|(?={decimal}\d))(?:{decimal}(?P<fraction>\d*))?(?:[eE](?P<power>[-+]?\d{{1,6}}))?"
     )

@@ -3,8 +3,9 @@
     read(line) -> Fit;  Fit.fit(training rows) -> Fitted, which is JSON;  Fitted(records) -> Outcome
 
 Operations act from left to right, each fitted on the output of those before it, in one pass over the training rows each
-and one more for their columns. Memory is bounded (`summaries`), and no order of rows, nor where blocks are cut, changes
-what is found. Nothing but training rows is looked at: other rows can change nothing.
+and one more for their columns. Memory is bounded (`summaries`). Neither the order of rows nor where blocks are cut
+changes what is found, but for the order of columns, which is that in which they are met. Nothing but training rows is
+looked at: other rows can change nothing.
 
 A value that is filled in, cut off or not understood has an entry in the ledger. What is done to every row alike (types,
 scales, columns of categories) stands in the fitted file alone.

@@ -216,4 +216,4 @@ def layout(blocks: Iterable[Sequence[Record]], untouched: Sequence[str], *, may_
 
 
 def _kind(cell: Any) -> type:
-    return type(cell) if isinstance(cell, (str, bool)) else float
+    return next((kind for kind in (str, bool) if isinstance(cell, kind)), float)

@@ -46,9 +46,13 @@ class Impute:
         """Of training rows.
 
         Raises:
-          ValueError: a column has no value at all, or is not what the strategy is for.
+          ValueError: a column has no value at all, or is not what the strategy is for; too many for iterative.
         """
         names, texts = self._chosen(like)
+        if self.strategy == "iterative" and len(names) > MAX_COLUMNS:
+            raise ValueError(
+                f"expected at most {MAX_COLUMNS} columns of numbers, got {len(names)}; name some in columns"
+            )
         extent, counts = Extent(names, texts), Counts(texts if self.strategy == "mode" else ())
         moments = Moments(names if self.strategy in ("mean", "iterative") else ())
         sample = Sample(names if self.strategy in SAMPLED else ())
@@ -113,13 +117,10 @@ def _models(sample: Sample, max_iter: int) -> tuple[tuple[Model, ...], bool]:
     """The linear models of scikit-learn's IterativeImputer, and whether its rounds converged.
 
     Raises:
-      ValueError: too many columns, or numbers that are too great for it.
+      ValueError: numbers that are too great for it.
     """
-    if len(sample.names) > MAX_COLUMNS:
-        raise ValueError(
-            f"iterative: expected at most {MAX_COLUMNS} columns of numbers, got {len(sample.names)}; name some in "
-            "columns"
-        )
+    if not len(sample):
+        return (), True
     from sklearn.experimental import enable_iterative_imputer  # noqa: F401
     from sklearn.impute import IterativeImputer
     from threadpoolctl import threadpool_limits  # the order of sums must not depend on the number of threads
@@ -178,16 +179,20 @@ class Imputed:
         return block.with_columns([f"{name}_missing" for name in self.indicators], made, are_flags=True)
 
     def _predicted(self, filled_NF: np.ndarray, missing: np.ndarray) -> np.ndarray:
-        """Column by column, so that a row's result does not depend on how many rows there are."""
+        """Column by column, so that a row's result does not depend on how many rows there are.
+
+        A prediction that no float64 holds is the column's mean.
+        """
         places = {name: i for i, name in enumerate(self.numbers)}
         for name, coefficients, intercept in self.models:
             place = places[name]
             rows = np.flatnonzero(missing[:, place])
             others = np.delete(filled_NF[rows], place, axis=1)
-            made = np.zeros(len(rows))
-            for coefficient, column in zip(coefficients, others.T, strict=True):
-                made += coefficient * column
-            filled_NF[rows, place] = made + intercept
+            made = np.full(len(rows), intercept)
+            with np.errstate(over="ignore", invalid="ignore"):
+                for coefficient, column in zip(coefficients, others.T, strict=True):
+                    made += coefficient * column
+            filled_NF[rows, place] = np.where(np.isfinite(made), made, self.numbers[name])
         return filled_NF
 
     def _missed(self, row: int, missing: np.ndarray, missing_text: dict[str, np.ndarray]) -> list[str]:

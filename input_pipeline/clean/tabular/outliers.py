@@ -72,11 +72,11 @@ class Limited:
         low, high = np.array([self.limits[name] for name in names]).reshape(-1, 2).T
         numbers = block.of(names)
         outside = (numbers < low) | (numbers > high)
-        stay = ~outside.any(axis=1)
-        rows = np.flatnonzero(~stay).tolist()
+        has_any: np.ndarray = np.logical_or.reduce(outside, axis=1)
+        rows = np.flatnonzero(has_any).tolist()
         entries = [self._entry(block.records[row].id, names, numbers[row], outside[row]) for row in rows]
         if self.action == "remove":
-            return block.take(stay), entries
+            return block.take(~has_any), entries
         if self.action == "flag":
             return block.with_columns(
                 [f"{name}_outlier" for name in names], outside.astype(float), are_flags=True

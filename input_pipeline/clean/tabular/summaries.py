@@ -105,6 +105,7 @@ class Sample:
     def __init__(self, names: tuple[str, ...]) -> None:
         self.names = names
         self._capacity = max(LEAST_ROWS, MAX_CELLS // max(1, len(names)))
+        self._places = {name: i for i, name in enumerate(names)}
         self._keys = [np.zeros(0, ">u8")]
         self._rows = [np.zeros((0, len(names)))]
         self._held = 0
@@ -136,7 +137,7 @@ class Sample:
         """The values of a column that are not missing, in ascending order."""
         if len(self._rows) > 1:
             self._shrink()
-        column = self._rows[0][:, self.names.index(name)]
+        column = self._rows[0][:, self._places[name]]
         return np.sort(column[~np.isnan(column)])
 
 
