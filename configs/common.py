@@ -1,5 +1,7 @@
 """What configs share."""
 
+import importlib.util
+
 from ml_collections import ConfigDict
 
 
@@ -127,6 +129,13 @@ def _shrink_labelled(config: ConfigDict, **data) -> ConfigDict:
     config.checkpoint = dict(every=10, keep_last=2)
     config.log = dict(every=5)
     return config
+
+
+def installed(package: str, pattern: str) -> str:
+    """A glob of files that a package brings: real data on every machine."""
+    spec = importlib.util.find_spec(package)
+    [folder, *_] = spec.submodule_search_locations
+    return f"{folder}/{pattern}"
 
 
 def refuse(file: str, arg: str, *known: str) -> None:

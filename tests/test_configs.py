@@ -1,6 +1,7 @@
 """Every shipped config: it reads, its `tiny` fits every mesh and needs nothing from outside, and its step compiles."""
 
 import dataclasses
+import json
 import pathlib
 import re
 
@@ -10,12 +11,14 @@ import pytest
 from configs import lm_families
 from models import count
 from models.transformer_config import TransformerConfig
+from scripts import clean_data
 from train import config_flags, durations, experiment, session, spec
 from train.parallel.mesh import MeshShape
 
 FOLDER = pathlib.Path(__file__).parents[1] / "configs"
 FAMILIES = [f"lm_families.py:{name}" for name in lm_families.FAMILIES]
-CONFIGS = sorted(path for path in FOLDER.glob("*.py") if path.stem != "common")
+CLEANINGS = sorted(FOLDER.glob("clean_*.py"))
+CONFIGS = sorted(path for path in FOLDER.glob("*.py") if path.stem != "common" and path not in CLEANINGS)
 MESHES = [(8, 1, 1), (1, 8, 1), (1, 1, 8), (2, 2, 2)]
 
 
@@ -45,6 +48,18 @@ def test_tiny_fits_every_mesh_of_eight(name):
     for data, fsdp, tensor in MESHES:
         placed = dataclasses.replace(run, mesh=MeshShape(data=data, fsdp=fsdp, tensor=tensor))
         assert experiment.engine(placed, jax.devices()).abstract_state
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("path", CLEANINGS, ids=lambda path: path.stem)
+def test_a_tiny_cleaning_runs_on_what_is_installed(path, tmp_path):
+    assert f"python scripts/clean_data.py --config=configs/{path.name} --input=" in path.read_text().split('"""')[1]
+    options = ["--workers=0", f"--output={tmp_path}/out", f"--config.cache={tmp_path}/cache"]
+    assert clean_data.main([f"--config={path}:tiny", *options]) == 0
+    manifest = json.loads((tmp_path / "out/manifest.json").read_bytes())
+    assert manifest["splits"]["train"]["records"] > 0
+    with pytest.raises(ValueError, match=f"{path.name}: expected the argument 'tiny' or .*none, got 'huge'"):
+        config_flags.load(f"{path}:huge")
 
 
 # What tells a family apart, whatever its size.
