@@ -101,3 +101,17 @@ def test_a_folder_of_sound_with_a_speaker_held_out(tmp_path):
     assert derived["data.train"]["rows"] + derived["data.val"]["rows"] == 23
     found = json.loads((tmp_path / "run/evaluations/test.json").read_text())
     assert all("_theo_" in mistake["name"] for mistake in found["mistakes"])
+
+
+def test_loader_processes_change_no_number(photos, tmp_path):
+    """Training and evaluation alike read and decode in as many processes as `data.workers` says."""
+    results = []
+    for workers in (0, 2):
+        workdir = tmp_path / f"run{workers}"
+        options = [each for each in photos if not each.startswith("--workdir")]
+        options += [f"--workdir={workdir}", f"--config.data.workers={workers}", "--config.data.max_bad=0.05"]
+        assert session.main(options) == 0
+        lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+        results.append([(line["step"], key, line[key]) for line in lines for key in sorted(line) if "/loss" in key])
+    assert results[0] == results[1]
+    assert any(key == "test/loss" for _, key, _ in results[0])

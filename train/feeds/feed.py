@@ -116,11 +116,12 @@ class Feed:
 
     def eval_batches(self, mesh: Mesh, evaluation: spec.Evaluation) -> Iterator[dict[str, jax.Array]]:
         """One pass over a split, the last batch filled up with rows of weight zero."""
-        size = self.run.eval_batch_size(evaluation)
+        size, transforms = self.run.eval_batch_size(evaluation), self.eval_transforms(evaluation)
         with loader.eval_batches(
             self.evaluated(evaluation),
             batch_size=size,
             row_range=meshes.local_rows(mesh, size),
-            transforms=self.eval_transforms(evaluation),
+            transforms=transforms,
+            workers=self.run.data.workers if transforms else 0,
         ) as local:
             yield from map(partial(meshes.place_batch, mesh, batch_size=size), local)
