@@ -61,17 +61,33 @@ def numbers_of(raw: bytes, feature: str, *, count: int) -> list[float]:
     return values
 
 
+def features_of(raw: bytes) -> dict[str, list[Any]]:
+    """All features by name, each a list of bytes or of numbers.
+
+    Raises:
+      BadRecord: no tf.train.Example.
+    """
+    return {
+        name: list(getattr(values, kind).value) if (kind := values.WhichOneof("kind")) else []
+        for name, values in sorted(_features(raw).items())
+    }
+
+
 def _feature(raw: bytes, feature: str) -> Any:
+    features = _features(raw)
+    if feature not in features:
+        raise BadRecord(f"no feature {feature!r}; it has {', '.join(map(repr, sorted(features))) or 'none'}")
+    return features[feature]
+
+
+def _features(raw: bytes) -> Any:
     from google.protobuf.message import DecodeError
     from tensorflow_datasets.proto import tf_example_pb2
 
     try:
-        features = tf_example_pb2.Example.FromString(raw).features.feature
+        return tf_example_pb2.Example.FromString(raw).features.feature
     except DecodeError:
         raise BadRecord("not a tf.train.Example") from None
-    if feature not in features:
-        raise BadRecord(f"no feature {feature!r}; it has {', '.join(map(repr, sorted(features))) or 'none'}")
-    return features[feature]
 
 
 def encode(features: Mapping[str, bytes | str | float]) -> bytes:

@@ -59,6 +59,21 @@ def find(
     )
 
 
+def shards(name: str, *, split: str, cache_dir: pathlib.Path, progress: Progress) -> list[File]:
+    """The ArrayRecord files of one split of a set, whose records are tf.train.Examples of its features.
+
+    Raises:
+      ValueError: no such set or split; a set of another file format.
+    """
+    info = _prepared(name, "").info
+    if info.file_format.value != "array_record":
+        raise ValueError(
+            f"expected a set of array_record files, but {name!r} lies in {info.data_dir} as {info.file_format.value}; "
+            "write tfds convert_format --out_file_format=array_record"
+        )
+    return _shards(info, split, name=name, cache_dir=cache_dir, progress=progress)
+
+
 class Labelled(NamedTuple):
     """Every split of a set."""
 

@@ -1,31 +1,67 @@
 """Raw files become records, one file at a time: formats, encodings and archives, whatever they hold.
 
-    for found in read(path, "a/b.jsonl.gz", spec=Collect()): ...
+    for file in find(["mails/**/*"], cache_dir=...):
+        for found in read(file.path, "a/b.jsonl.gz", spec=Collect()): ...
 
 A record is named by its file and, where a file holds several, by its place there: "a/b.jsonl.gz#17", "a.zip/b.txt".
 """
 
 import contextlib
+import functools
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
-from typing import IO
+from typing import IO, TypeAlias
 
 from input_pipeline import remote
-from input_pipeline.clean.collect import formats, jsonl, mail, text
+from input_pipeline.clean.collect import (
+    array_record,
+    compressed,
+    delimited,
+    formats,
+    jsonl,
+    mail,
+    media,
+    named,
+    parquet,
+    pdf,
+    tars,
+    text,
+    warc,
+    webdataset,
+    zips,
+)
 from input_pipeline.clean.collect.content import Budget, Content, Refused, Spent, buffered, spelt
+from input_pipeline.clean.collect.find import find
 from input_pipeline.clean.collect.spec import Collect
 from input_pipeline.clean.record import Entry, Record
 
-Reader = Callable[[Content], Iterator[Record | Entry]]
+__all__ = ["CONTAINERS", "READERS", "Collect", "find", "read"]
+
+Reader: TypeAlias = Callable[[Content], Iterator[Record | Entry]]
+Container: TypeAlias = Callable[[Content], Iterator[Content | Entry]]
 
 # Format -> what reads it; the keys of `formats.FORMATS`.
 READERS: Mapping[str, Reader] = {
     "text": text.read_text,
     "html": text.read_html,
     "jsonl": jsonl.read,
+    "csv": delimited.read,
+    "parquet": parquet.read,
+    "warc": warc.read,
     "mail": mail.read_mail,
     "mbox": mail.read_mbox,
+    "pdf": pdf.read,
+    "image": media.read,
+    "audio": media.read,
+    "webdataset": webdataset.read,
+    "array_record": array_record.read,
+}
+# What holds files -> what gives them, each to be read before the next.
+CONTAINERS: Mapping[str, Container] = {
+    **{kind: functools.partial(compressed.members, kind=kind) for kind in compressed.OPENERS},
+    "tar": tars.members,
+    "zip": zips.members,
 }
 
 
@@ -46,6 +82,8 @@ def read(path: str, name: str, *, spec: Collect) -> Iterator[Record | Entry]:
             yield from _records(content)
     except Refused as refused:
         yield refused.entry(id)
+    except Spent as spent:
+        yield spent.why.entry(id)
 
 
 @contextlib.contextmanager
@@ -92,23 +130,39 @@ def _open_url(url: str) -> tuple[IO[bytes], int]:
 
 
 def _records(content: Content) -> Iterator[Record | Entry]:
-    """What lies in a file, or in what an archive holds."""
+    """What lies in a file, or in what an archive holds; an entry at least."""
+    is_empty = True
     try:
-        kind = _kind(content)
-        yield from READERS[kind](content)
-    except Spent:
-        raise
+        for found in _found(content):
+            is_empty = False
+            yield found
+        if content.fault:
+            raise content.fault
+        if is_empty:
+            raise Refused("empty", "no records")
     except Refused as refused:
         yield refused.entry(content.name)
-    else:
-        if content.fault:
-            yield content.fault.entry(content.name)
+
+
+def _found(content: Content) -> Iterator[Record | Entry]:
+    if not content.head():
+        raise content.fault or Refused("empty", 0)
+    kind = _kind(content)
+    if kind in CONTAINERS:
+        for member in CONTAINERS[kind](content):
+            yield from [member] if isinstance(member, Entry) else _records(member)
+        return
+    for found in READERS[kind](content):
+        yield found if isinstance(found, Entry) else named.told_by_name(found, content)
 
 
 def _kind(content: Content) -> str:
-    kind = formats.by_suffix(content.form)
-    if formats.is_container(kind):
+    """A key of READERS or CONTAINERS: files of files by suffix or first bytes; others as asked, else the same way."""
+    kind, asked = formats.by_suffix(content.form) or formats.by_magic(content.head()), content.spec.format
+    if kind in CONTAINERS and not (kind == "tar" and asked == "webdataset"):
         return kind
-    if content.spec.format != "auto":
-        return content.spec.format
-    return kind or formats.by_magic(content.head())
+    if asked != "auto":
+        return asked
+    if kind == "unsupported":
+        raise Refused("unsupported", spelt(content.form.rpartition(".")[2])[:40], ", ".join(READERS))
+    return kind

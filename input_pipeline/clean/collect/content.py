@@ -1,12 +1,15 @@
 """Bytes on their way to a reader: a stream with limits, which ends where it is damaged and remembers why."""
 
+import contextlib
 import io
 import lzma
 import re
+import shutil
+import tempfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 from input_pipeline.clean.collect.formats import HEAD_BYTES
 from input_pipeline.clean.collect.spec import Collect
@@ -30,8 +33,12 @@ class Refused(Exception):
         return Entry(name, f"collect.{self.reason}", self.value, self.threshold, action, excerpt(text))
 
 
-class Spent(Refused):
-    """A file that has unpacked all that it may: nothing more of it is read."""
+class Spent(Exception):
+    """A file that has unpacked all that it may, and why: nothing more of it is read."""
+
+    def __init__(self, why: Refused) -> None:
+        super().__init__(why)
+        self.why = why
 
 
 def changed(name: str, reason: str, value: str | float = "", threshold: str | float = "") -> Entry:
@@ -40,7 +47,10 @@ def changed(name: str, reason: str, value: str | float = "", threshold: str | fl
 
 
 def spelt(name: str) -> str:
-    """A name as ids have it: what would be read as a place, and what text cannot hold, as %XX. No two names become one."""
+    """A name as ids have it: what would be read as a place, and what text cannot hold, as %XX.
+
+    No two names become one.
+    """
     return _UNSAFE.sub(_percent, name)
 
 
@@ -60,14 +70,14 @@ class Budget:
     def unpack(self, num_bytes: int) -> None:
         self.unpacked += num_bytes
         if self.unpacked > self.spec.max_archive_bytes:
-            raise Spent("archive_bytes", self.unpacked, self.spec.max_archive_bytes)
+            raise Spent(Refused("archive_bytes", self.unpacked, self.spec.max_archive_bytes))
         if self.unpacked > FREE_TOTAL_BYTES and self.unpacked > self.spec.max_ratio * self.packed:
-            raise Spent("ratio", round(self.unpacked / max(1, self.packed), 1), self.spec.max_ratio)
+            raise Spent(Refused("ratio", round(self.unpacked / max(1, self.packed), 1), self.spec.max_ratio))
 
     def open_member(self) -> None:
         self.members += 1
         if self.members > self.spec.max_archive_members:
-            raise Spent("archive_members", self.members, self.spec.max_archive_members)
+            raise Spent(Refused("archive_members", self.members, self.spec.max_archive_members))
 
 
 class Guarded(io.RawIOBase):
@@ -125,6 +135,22 @@ def buffered(
 
 
 @dataclass
+class _Ratio:
+    """Ends a stream that unpacks to far more than it was packed in."""
+
+    budget: Budget
+    packed: Callable[[], int]
+    unpacked: int = 0
+
+    def account(self, num_bytes: int) -> Refused | None:
+        self.budget.unpack(num_bytes)
+        self.unpacked += num_bytes
+        ratio = self.unpacked / max(1, self.packed())
+        limit = self.budget.spec.max_ratio
+        return Refused("ratio", round(ratio, 1), limit) if self.unpacked > FREE_BYTES and ratio > limit else None
+
+
+@dataclass
 class Content:
     """A file, or what an archive holds: its bytes from the beginning, once."""
 
@@ -144,6 +170,50 @@ class Content:
     def fault(self) -> Refused | None:
         """Why the bytes ended too early, if they did."""
         return self._guard.fault
+
+    @property
+    def count(self) -> int:
+        """Bytes that came so far, buffered ones included."""
+        return self._guard.count
+
+    def inside(
+        self,
+        read: Callable[[int], bytes],
+        *,
+        name: str,
+        form: str,
+        packed: Callable[[], int] | None = None,
+        size: int = -1,
+    ) -> "Content":
+        """What lies in this: another content, whose bytes `read` gives.
+
+        Args:
+          packed: how many packed bytes have become its bytes so far; None where nothing was packed.
+
+        Raises:
+          Refused: it lies too deep. Spent: it is one too many.
+        """
+        if self.depth >= self.spec.max_depth:
+            raise Refused("depth", self.depth + 1, self.spec.max_depth)
+        self.budget.open_member()
+        account = _Ratio(self.budget, packed).account if packed else _free
+        stream = buffered(read, account=account)
+        return Content(name, form, stream, self.spec, self.budget, self.depth + 1, size=size)
+
+    @contextlib.contextmanager
+    def file(self) -> Iterator[IO[bytes]]:
+        """A file to seek in, with a name: the file itself, or a copy for as long as it is wanted.
+
+        Where a fault has cut the bytes short, so is the copy.
+        """
+        if self.path:
+            with open(self.path, "rb") as file:
+                yield file
+            return
+        with tempfile.NamedTemporaryFile(prefix="meshwright-") as copy:
+            shutil.copyfileobj(self.stream, copy, 1 << 20)
+            copy.seek(0)
+            yield copy
 
     def head(self) -> bytes:
         """The first bytes, which stay there."""

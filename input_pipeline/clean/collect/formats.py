@@ -93,11 +93,6 @@ def by_magic(head: bytes) -> str:
     return "text"
 
 
-def is_container(kind: str) -> bool:
-    """Whether it holds files."""
-    return kind in COMPRESSED or kind in ARCHIVES
-
-
 def unpacked(name: str) -> str:
     """The name of what a compressed file holds."""
     suffix = _suffix(name)

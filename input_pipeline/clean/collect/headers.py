@@ -1,6 +1,7 @@
 """Headers of mails and their parts (RFC 5322, 2045, 2047), read without the rest of the message."""
 
 import binascii
+import functools
 import re
 from email.message import Message
 from typing import NamedTuple
@@ -42,16 +43,9 @@ class Headers(NamedTuple):
         first, _, _ = self.values.get(name, b"").partition(b";")
         return first.strip().lower().decode("ascii", "replace")
 
-    def content_type(self, default: bytes = b"text/plain") -> ContentType:
+    def content_type(self) -> ContentType:
         """By RFC 2045, section 5.2, text/plain where it is not told or makes no sense."""
-        told = Message()
-        told["content-type"] = _eight_bits(self.values.get(b"content-type", default)[: 8 * _KEPT])
-        try:
-            boundary = told.get_boundary("")
-            found = told.get_content_charset("")
-        except (ValueError, LookupError, AssertionError):  # parameters of RFC 2231 that contradict one another
-            boundary, found = "", ""
-        return ContentType(told.get_content_type(), found, boundary.encode("utf-8", "surrogateescape"))
+        return _content_type(self.values.get(b"content-type", b"text/plain")[: 8 * _KEPT])
 
 
 def parse(raw: bytes, begin: int = 0, end: int | None = None) -> Headers:
@@ -71,6 +65,18 @@ def parse(raw: bytes, begin: int = 0, end: int | None = None) -> Headers:
         values.setdefault(name.lower(), value)
     blank = 2 if raw.startswith(b"\r\n", stop) else 1 if raw.startswith(b"\n", stop) else 0
     return Headers(values, min(stop + blank, end))
+
+
+@functools.lru_cache(256)
+def _content_type(raw: bytes) -> ContentType:
+    told = Message()
+    told["content-type"] = _eight_bits(raw)
+    try:
+        boundary = told.get_boundary("")
+        found = told.get_content_charset("")
+    except (ValueError, LookupError, AssertionError):  # parameters of RFC 2231 that contradict one another
+        boundary, found = "", ""
+    return ContentType(told.get_content_type(), found, boundary.encode("utf-8", "surrogateescape"))
 
 
 def _eight_bits(raw: bytes) -> str:
@@ -96,9 +102,9 @@ def _word(found: re.Match[str]) -> str:
 
 
 def base64(raw: bytes) -> bytes:
-    """What the characters of base64 in these bytes say, as far as they go; others between them mean nothing (RFC 2045, 6.8).
+    """What the letters of base64 in these bytes say, as far as they go; others between them mean nothing.
 
-    Padding ends nothing: some mails join several encoded pieces.
+    RFC 2045, section 6.8. Padding ends nothing: some mails join several encoded pieces.
     """
     letters = raw.translate(None, _NO_BASE64)
     return binascii.a2b_base64(letters[: len(letters) // 4 * 4 + _USABLE[len(letters) % 4]] + b"==")

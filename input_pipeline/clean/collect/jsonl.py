@@ -27,7 +27,7 @@ def read(content: Content) -> Iterator[Record | Entry]:
 def _record(line: bytes, id: str, content: Content) -> Iterator[Record | Entry]:
     try:
         text, encoding = _decoded(line)
-        value = _parsed(text)
+        value = parse(text)
     except Refused as refused:
         yield refused.entry(id, text=line[:400].decode("utf-8", "replace"))
         return
@@ -43,8 +43,12 @@ def _decoded(line: bytes) -> tuple[str, str]:
         return charset.decode(line)
 
 
-def _parsed(line: str) -> Any:
-    """NaN and Infinity, which are no JSON though many write them, become floats."""
+def parse(line: str) -> Any:
+    """The value; NaN and Infinity, which are no JSON though many write them, become floats.
+
+    Raises:
+      Refused: it is none.
+    """
     try:
         return json.loads(line)
     except (ValueError, RecursionError) as error:

@@ -21,6 +21,8 @@ _PREFERRED = ("text/plain", "text/html", "text/")  # what may be a body, the bes
 # A line that begins a message, and holds a time: RFC 4155, with looser writers in mind.
 _FROM = re.compile(rb"From [^\n]*\d:\d\d")
 _QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)  # as mboxrd quotes what only looks like one
+_RETURN, _NEWLINE = b"\r\n"
+_DELIMITER_END = re.compile(rb"(--)?[ \t]*+(?:\r?\n|\Z)")
 
 
 def read_mail(content: Content) -> Iterator[Record | Entry]:
@@ -139,15 +141,13 @@ class _Search:
         """Where the parts between delimiters begin and end; the last one may lack its delimiter."""
         if not boundary:
             return
-        delimiter = re.compile(rb"(?:^|\r?\n)--" + re.escape(boundary) + rb"(--)?[ \t]*+(?:\r?\n|\Z)")
         start = -1
-        # From the line's end before the body, so that a delimiter may be its first line.
-        for found in delimiter.finditer(self.raw, max(0, begin - 1), end):
+        for place, after, is_last in _delimiters(self.raw, b"--" + boundary, begin, end):
             if start >= 0:
-                yield start, max(start, found.start())
-            if found[1]:
+                yield start, max(start, place)
+            if is_last:
                 return
-            start = found.end()
+            start = after
         if start >= 0:
             yield start, end
 
@@ -156,6 +156,17 @@ class _Search:
             self.beyond = self.beyond or Refused("mail_depth", depth + 1, MAX_DEPTH)
         else:
             self.beyond = self.beyond or Refused("mail_parts", f"more than {MAX_PARTS}", MAX_PARTS)
+
+
+def _delimiters(raw: bytes, delimiter: bytes, begin: int, end: int) -> Iterator[tuple[int, int, bool]]:
+    """Where the line end before a delimiter is, where its line ends, and whether it closes: RFC 2046, section 5.1.1."""
+    place = begin - 1
+    while (place := raw.find(delimiter, place + 1, end)) >= 0:
+        if place > begin and raw[place - 1] != _NEWLINE:
+            continue
+        if found := _DELIMITER_END.match(raw, place + len(delimiter), end):
+            before = place - 2 if place > 1 and raw[place - 2] == _RETURN else place - 1
+            yield max(begin, before), found.end(), bool(found[1])
 
 
 def _transferred(raw: bytes, encoding: str) -> bytes:

@@ -28,19 +28,27 @@ def _record(row: Any, id: str, spec: Collect) -> Iterator[Record | Entry]:
         raise Refused("field", kind(row), "an object")
     if spec.id_field:
         id = _id(find(row, spec.id_field))
-    text, entries = "", []
+    text = ""
+    entries: list[Entry] = []
     payload = _payload(find(row, spec.payload_field), spec) if spec.payload_field else b""
     if spec.field:
         text, entries = _text(find(row, spec.field), id)
         if not (text or payload):
             raise Refused("empty", 0)
-    fields: dict[str, Any] = {}
-    for name, value in _others(row, spec):
-        fields[_encodable(name)], reason = _plain(value)
-        if reason:
-            entries.append(changed(id, reason, str(value)[:40], _encodable(name)))
-    yield from entries
+    fields, changes = kept(row, id, spec)
+    yield from (*entries, *changes)
     yield Record(id, text, payload, fields)
+
+
+def kept(row: Mapping[str, Any], id: str, spec: Collect) -> tuple[dict[str, Any], list[Entry]]:
+    """The fields that are kept of a row, and an entry for each reason why some could not stay what they were."""
+    fields: dict[str, Any] = {}
+    reasons: dict[str, list[str]] = {}
+    for name, value in _others(row, spec):
+        fields[encodable(name)], reason = _plain(value)
+        if reason:
+            reasons.setdefault(reason, []).append(f"{encodable(name)}: {str(value)[:40]}")
+    return fields, [changed(id, reason, ", ".join(values)[:200]) for reason, values in reasons.items()]
 
 
 def find(row: Mapping[str, Any], field: str) -> Any:
@@ -55,7 +63,7 @@ def find(row: Mapping[str, Any], field: str) -> Any:
     for part in field.split("."):
         if not isinstance(value, Mapping) or part not in value:
             there = ", ".join(map(repr, list(row)[:_SHOWN])) or "none"
-            raise Refused("field", _encodable(there)[:200], field)
+            raise Refused("field", encodable(there)[:200], field)
         value = value[part]
     return value
 
@@ -78,7 +86,7 @@ def _id(value: Any) -> str:
         value = value.decode("utf-8", "surrogateescape")
     if isinstance(value, bool) or not isinstance(value, str | int) or not 0 < len(str(value)) <= _LONGEST_ID:
         raise Refused("id_field", str(value)[:40] or kind(value), f"1 to {_LONGEST_ID} characters, or a whole number")
-    return _encodable(spelt(str(value))) if isinstance(value, str) else str(value)
+    return encodable(spelt(str(value))) if isinstance(value, str) else str(value)
 
 
 def _payload(value: Any, spec: Collect) -> bytes:
@@ -97,7 +105,7 @@ def _text(value: Any, id: str) -> tuple[str, list[Entry]]:
     if not isinstance(value, str):
         raise Refused("field", kind(value), "a string")
     charset.check(value)
-    text = _encodable(value)
+    text = encodable(value)
     return text, [] if text == value else [changed(id, "surrogates", _num_surrogates(value), 0)]
 
 
@@ -105,7 +113,7 @@ def _num_surrogates(text: str) -> int:
     return sum("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _encodable(text: str) -> str:
+def encodable(text: str) -> str:
     """The text with each lone surrogate, which UTF-8 cannot spell, as U+FFFD."""
     try:
         text.encode()
@@ -131,7 +139,7 @@ def _others(row: Mapping[str, Any], spec: Collect) -> Iterator[tuple[str, Any]]:
 def _plain(value: Any) -> tuple[Any, str]:
     """The value as a field holds it, and the reason where it could not stay what it was."""
     if isinstance(value, str):
-        return _encodable(value), ""
+        return encodable(value), ""
     if value is None or isinstance(value, bool):
         return value, ""
     if isinstance(value, int):
@@ -142,6 +150,6 @@ def _plain(value: Any) -> tuple[Any, str]:
         return value.decode("utf-8", "replace"), ""
     try:
         nested = isinstance(value, list | tuple | Mapping)
-        return _encodable(json.dumps(value, ensure_ascii=False, default=str) if nested else str(value)), ""
+        return encodable(json.dumps(value, ensure_ascii=False, default=str) if nested else str(value)), ""
     except (ValueError, RecursionError):
         return None, "not_plain"
