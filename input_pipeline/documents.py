@@ -156,6 +156,22 @@ class Collection(Documents):
         return hashlib.sha256(repr(known).encode()).hexdigest()
 
 
+@dataclass(frozen=True, eq=False)
+class Parted(Collection):
+    """The splits that a source has of its own, by name, as one source."""
+
+    def part(self, name: str) -> Source:
+        """One split.
+
+        Raises:
+          ValueError: it has no document.
+        """
+        if name not in self.names:
+            there = ", ".join(map(repr, self.names))
+            raise ValueError(f"data: expected a split that has documents, one of {there}, got {name!r}")
+        return self.sources[self.names.index(name)]
+
+
 def encode(name: str) -> bytes:
     """The bytes of a name; file names need not be UTF-8."""
     return name.encode("utf-8", "surrogateescape")

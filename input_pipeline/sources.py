@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from input_pipeline import cache, checks, compression, files, synthetic, tfds
 from input_pipeline.array_record import ArrayRecord
-from input_pipeline.documents import Documents, Source
+from input_pipeline.clean import dataset
+from input_pipeline.documents import Documents, Parted, Source
 from input_pipeline.files import File
 from input_pipeline.jsonl import JsonLines
 from input_pipeline.parquet import Parquet
@@ -150,6 +151,17 @@ def tfds_set(data: "Data", *, progress: Progress) -> Source:
     return _records(format, found, data, progress)
 
 
+def cleaned(data: "Data", *, progress: Progress) -> Source:
+    """The splits of a cleaned dataset, which is made now if `data.clean` says how."""
+    found = dataset.find(data, progress=progress)
+    format = CLEANED[found.format](data.field)
+    parts = [_records(format, members, data, progress) for members in found.parts.values()]
+    return Parted(tuple(found.parts), tuple(parts))
+
+
+# How the text of a cleaned dataset is read, by the format that it was written in.
+CLEANED: dict[str, Callable[[str], Format]] = {"jsonl": JsonLines, "parquet": Parquet, "array_record": ArrayRecord}
+
 SOURCES: dict[str, Callable[..., Source]] = {
     "files": text_files,
     "jsonl": json_lines,
@@ -159,6 +171,7 @@ SOURCES: dict[str, Callable[..., Source]] = {
     "packages": packages,
     "memory": memory,
     "synthetic": made_up,
+    "cleaned": cleaned,
 }
 
 

@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 from input_pipeline import batch, checks, text_noise
 from input_pipeline.batch import Contract
 from input_pipeline.checks import at_least, one_of
+from input_pipeline.clean import dataset
+from input_pipeline.clean.spec import Clean
 from input_pipeline.mixture import counts
 from input_pipeline.packing import PACKINGS
 from input_pipeline.sources import SOURCES, SPLITTERS, parse_split
@@ -30,7 +32,9 @@ class Corpus:
     """
 
     source: str = "files"  # a key of sources.SOURCES, or my_package.my_module:name
-    files: tuple[str, ...] = ()  # globs or URLs (source="files", "jsonl", "parquet" and "array_record")
+    files: tuple[str, ...] = ()  # globs or URLs (source="files", "jsonl", "parquet" and "array_record"); or the folder
+    # that scripts/clean_data.py wrote (source="cleaned")
+    clean: Clean | None = None  # or a whole cleaning, which is run when it was not before (source="cleaned")
     field: str = "text"  # of a record, that holds the text; "a.b" is b in a, "" the record itself (sources of records)
     max_bad: float = 0.01  # the greatest share of records that may hold no text (sources of records)
     tfds: str = ""  # a set of TensorFlow Datasets, such as "lm1b:1.1.0" (source="tfds")
@@ -42,7 +46,7 @@ class Corpus:
     document_bytes: int = 0  # length of each document (source="synthetic")
     fingerprint: str = ""  # of the source as it should be; "" accepts any
     split_by: str = "document"  # a key of sources.SPLITTERS
-    train_split: str = "train[:90%]"
+    train_split: str = "train[:90%]"  # "train", "val" or "test" of a cleaned dataset
     val_split: str = "train[90%:]"  # "" for none
     test_split: str = ""  # "" for none
     text_noise: str = ""  # of training documents, before they become tokens: "case(0.1)|typos(0.02)"; see text_noise.py
@@ -94,7 +98,9 @@ class Data(Corpus):
             vocab_size(self.tokenizer)
         text_noise.parse(self.text_noise)
         parse(self.transforms, separator=0)
-        self._check_splits()
+        dataset.check(self)
+        if self.source != "cleaned":
+            self._check_splits()
         if self.mixture:
             self._check_mixture()
 

@@ -13,7 +13,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from input_pipeline.documents import Documents, Source
+from input_pipeline.documents import Documents, Parted, Source
 
 _EXPRESSION = re.compile(r"train(?:\[(?:(\d+(?:\.\d+)?)%)?:(?:(\d+(?:\.\d+)?)%)?\])?")
 
@@ -34,11 +34,13 @@ def parse_split(expression: str, *, field: str = "split") -> tuple[Fraction, Fra
 
 
 def split(source: Source, expression: str, *, by: str) -> Source:
-    """The part of `source` that `expression` names; `by` is a key of `SPLITTERS`.
+    """The part of `source` that `expression` names; `by` is a key of `SPLITTERS`. Some sources have their own parts.
 
     Raises:
       ValueError: a malformed expression, a source that cannot be split this way, or nothing in the part.
     """
+    if isinstance(source, Parted):
+        return source.part(expression)
     low, high = parse_split(expression)
     if (low, high) == (0, 1):
         return source

@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import importlib
+import types
 import typing
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -73,6 +74,8 @@ def nearest(name: str, known) -> str:
 def convert(value: Any, hint: Any, *, path: str) -> Any:
     """A config's value as the type that its field declares."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if is_optional(hint):
+        return None if value is None else convert(value, section_of(hint), path=path)
     if dataclasses.is_dataclass(hint):
         return build(typing.cast(type, hint), value, path=path)
     if is_mapping(hint):
@@ -96,6 +99,17 @@ def is_mapping(hint: Any) -> bool:
     return isinstance(typing.get_origin(hint), type) and issubclass(typing.get_origin(hint), Mapping)
 
 
+def is_optional(hint: Any) -> bool:
+    """Whether a section may be left out: `Clean | None`."""
+    return typing.get_origin(hint) in (types.UnionType, typing.Union)
+
+
+def section_of(hint: Any) -> Any:
+    """The dataclass of a section that may be left out."""
+    (found,) = (each for each in typing.get_args(hint) if each is not types.NoneType)
+    return found
+
+
 def with_defaults(section: Any, hint: Any, *, derived: Iterable[str] = ()) -> Any:
     """A section with its dataclass's defaults, but for the `derived` fields, under what it says itself."""
     if not isinstance(section, Mapping):
@@ -110,6 +124,9 @@ def with_defaults(section: Any, hint: Any, *, derived: Iterable[str] = ()) -> An
     for field in dataclasses.fields(hint):
         if dataclasses.is_dataclass(hints[field.name]) or is_mapping(hints[field.name]):
             defaults[field.name] = with_defaults(section.pop(field.name, {}), hints[field.name])
+        elif is_optional(hints[field.name]):  # nobody wants to read the defaults of what is not there
+            if (given := section.pop(field.name, None)) is not None:
+                defaults[field.name] = with_defaults(given, section_of(hints[field.name]))
         elif field.default is not dataclasses.MISSING and field.name not in derived:
             defaults[field.name] = field.default
     written = {

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from input_pipeline import cache, digests, files, remote
+from input_pipeline.clean import brought
 from input_pipeline.progress import Progress, quiet
 
 
@@ -51,6 +52,9 @@ def identity(inputs: Sequence[Input]) -> str:
 
 def _match(pattern: str, cache_dir: pathlib.Path, progress: Progress) -> dict[str, str]:
     """{path: name}."""
+    scheme, _, rest = pattern.partition(":")
+    if scheme in brought.SCHEMES and not remote.is_url(pattern):
+        return brought.SCHEMES[scheme](rest, cache_dir)
     if remote.is_url(pattern):
         return dict(remote.copies([pattern], cache_dir=cache_dir, progress=progress))
     pattern = os.path.abspath(os.path.expanduser(pattern))

@@ -7,6 +7,7 @@ DIR/manifest.json           counts and fingerprints
 """
 
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 from input_pipeline import cache
@@ -28,7 +29,14 @@ def run(spec: Clean, output: pathlib.Path, *, engine: Engine, progress: Progress
       OSError: the disk is full, or may not be written to.
     """
     found = inputs.find(spec.files, cache_dir=cache.directory(spec.cache), progress=progress)
-    collected = collecting.run(output / "stages", spec, found, engine)
+    return run_on(found, spec, output, stages=output / "stages", engine=engine)
+
+
+def run_on(
+    found: Sequence[inputs.Input], spec: Clean, output: pathlib.Path, *, stages: pathlib.Path, engine: Engine
+) -> dict[str, Any]:
+    """As `run`, of files that were found already, with stages in a folder of their own."""
+    collected = collecting.run(stages, spec, found, engine)
     cleaned = cleaning.run(collected, spec, engine)
     decision = deciding.run(cleaned, spec, engine)
     placing = splitting.run(cleaned, decision, spec, engine)

@@ -24,7 +24,8 @@ from input_pipeline.clean.stages.deciding import Decision
 from input_pipeline.clean.stages.duplicates import offsets_of
 from input_pipeline.clean.stages.splitting import Placing
 
-FORMAT = 1  # of the manifest
+FORMAT = 2  # of the manifest
+MANIFEST = "manifest.json"
 _PACKAGES = (
     "numpy",
     "pyarrow",
@@ -58,7 +59,7 @@ def publish(spec: Clean, output: pathlib.Path, found: Sequence[Input], made: Mad
         draft.mkdir(parents=True)
         fill(draft, made)
         _replace(draft, output / name)
-    with cache.replacing(output / "manifest.json") as file:
+    with cache.replacing(output / MANIFEST) as file:
         file.write(json.dumps(manifest, indent=1, ensure_ascii=False).encode() + b"\n")
     return manifest
 
@@ -134,6 +135,7 @@ def _manifest(spec: Clean, found: Sequence[Input], made: Made) -> dict[str, Any]
             for split in splits.NAMES
             if split_of(split)
         },
+        "fields": dict(made.placings[-1].types),
         "clusters": _clusters(made),
         **json.loads((made.written.folder / "summary.json").read_bytes()),
         "versions": {"python": sys.version.split()[0]} | dict(_versions()),

@@ -87,7 +87,7 @@ class Clean:
     """
 
     modality: str = "text"  # a key of steps.STEPS: text, image, audio or table
-    files: tuple[str, ...] = ()  # globs or URLs
+    files: tuple[str, ...] = ()  # globs or URLs; or "package:jax", "synthetic:400" (brought.py)
     source: Collect = field(default_factory=Collect)  # how files are read
     steps: str = ""  # operations of steps.STEPS, from left to right: "fix_text|gopher_quality|mask_pii"
     dedup: Dedup = field(default_factory=Dedup)

@@ -42,13 +42,13 @@ def run(collected: Stage, spec: Clean, engine: Engine) -> Stage:
     Raises:
       ValueError: a file that a step needs cannot be read.
     """
-    stage = collected.then(NAME, spec.modality, *map(repr, spec.operations), *_contents(spec.operations))
+    stage = collected.then(NAME, spec.modality, *map(repr, spec.operations), *contents(spec.operations))
     work = Cleaning(collected.folder, stage.folder, spec.steps, spec.modality)
     engine.run("cleaning", work, len(blocks_of(collected.folder)))
     return stage
 
 
-def _contents(line: Sequence[Step]) -> list[str]:
+def contents(line: Sequence[Step]) -> list[str]:
     """The hashes of the files that steps read."""
     return [_sha256(path) for step in line for path in getattr(step, "files", ())]
 
