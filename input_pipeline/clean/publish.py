@@ -24,7 +24,7 @@ from input_pipeline.clean.stages.deciding import Decision
 from input_pipeline.clean.stages.duplicates import offsets_of
 from input_pipeline.clean.stages.splitting import Placing
 
-FORMAT = 2  # of the manifest
+FORMAT = 1  # of the manifest
 MANIFEST = "manifest.json"
 _PACKAGES = (
     "numpy",
