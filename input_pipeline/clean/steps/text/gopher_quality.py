@@ -9,7 +9,7 @@ import numpy as np
 
 from input_pipeline.clean.record import Outcome, Record
 from input_pipeline.clean.steps.text import checks
-from input_pipeline.clean.steps.text.verdicts import Failure, Verdicts, filtered
+from input_pipeline.clean.steps.text.verdicts import Failure, Verdicts, filtered, ratio
 from input_pipeline.clean.steps.text.words import Words, analyse
 
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
@@ -75,11 +75,6 @@ class GopherQuality:
         verdicts.at_least("alphabetic_words", alphabetic_N, self.min_alphabetic_words)
         verdicts.at_least("stop_words", words.distinct(self.stop_words), self.min_stop_words)
         return verdicts.failures
-
-
-def ratio(parts_N: np.ndarray, wholes_N: np.ndarray) -> np.ndarray:
-    """Parts of wholes, float64 [N]; 0 of nothing."""
-    return np.divide(parts_N, wholes_N, out=np.zeros(len(parts_N)), where=wholes_N > 0)
 
 
 def counts(texts: Sequence[str], marks: Sequence[str]) -> np.ndarray:

@@ -15,9 +15,9 @@ import numpy as np
 
 from input_pipeline.clean.record import Outcome, Record
 from input_pipeline.clean.steps.text import checks
-from input_pipeline.clean.steps.text.gopher_quality import ratio
 from input_pipeline.clean.steps.text.grams import Repeated, repeated
-from input_pipeline.clean.steps.text.verdicts import Verdicts, filtered
+from input_pipeline.clean.steps.text.lines import duplicates
+from input_pipeline.clean.steps.text.verdicts import Verdicts, filtered, ratio
 from input_pipeline.clean.steps.text.words import Words, analyse
 
 _PARAGRAPHS = re.compile(r"\n{2,}")
@@ -86,14 +86,6 @@ def paragraphs_of(text: str) -> list[str]:
 def lines_of(text: str) -> list[str]:
     """Those with anything on them."""
     return [line for line in text.split("\n") if line]
-
-
-def duplicates(parts: Sequence[str]) -> tuple[int, int, int]:
-    """How many of these parts stood before, their characters, and how many parts there are."""
-    distinct = set(parts)
-    if len(distinct) == len(parts):
-        return 0, 0, len(parts)
-    return len(parts) - len(distinct), sum(map(len, parts)) - sum(map(len, distinct)), len(parts)
 
 
 def most_frequent_chars(words: Words, found: Repeated) -> np.ndarray:

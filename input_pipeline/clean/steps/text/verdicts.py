@@ -38,6 +38,11 @@ class Verdicts:
         self.stays_N &= ~fails_N
 
 
+def ratio(parts_N: np.ndarray, wholes_N: np.ndarray) -> np.ndarray:
+    """Parts of wholes, float64 [N]; 0 of nothing."""
+    return np.divide(parts_N, wholes_N, out=np.zeros(len(parts_N)), where=wholes_N > 0)
+
+
 def rounded(value: Any) -> float:
     """As it stands in the ledger; counts stay whole numbers."""
     return int(value) if int(value) == value else round(float(value), 6)
