@@ -5,14 +5,15 @@ Distinct n-grams are fewer in proportion the more text there is, so only samples
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64, Int64, UInt64
 
 from input_pipeline.clean.record import excerpt
-from input_pipeline.clean.words import Words, ngrams, spelled, words
+from input_pipeline.clean.similar import words
+from input_pipeline.clean.similar.words import Words
 
 ORDERS = (1, 2, 3)  # words of an n-gram
 _COLUMNS = 1 << 16  # that words are hashed to
@@ -24,7 +25,8 @@ _NAMED_WORDS = 6
 
 def of_texts(texts: Sequence[str], *, seed: int = 0) -> dict[str, Any]:
     """All measures of some texts: {"texts", "ngrams": {"1": {...}, ...}, "clusters": {...} where there are enough}."""
-    found = words(texts)
+    texts = [text.lower() for text in texts]
+    found = words.read(texts)
     measured = {
         "texts": len(texts),
         "ngrams": {str(n): ngram_measures(ngrams(found, n)) for n in ORDERS},
@@ -32,11 +34,16 @@ def of_texts(texts: Sequence[str], *, seed: int = 0) -> dict[str, Any]:
     return measured | ({"clusters": clusters(texts, found, seed=seed)} if len(texts) >= _LEAST_TEXTS else {})
 
 
-def ngram_measures(grams: Words) -> dict[str, Any]:
+def ngrams(found: Words, n: int) -> UInt64[np.ndarray, "G"]:
+    """Every n words that follow one another in a text, as hashes."""
+    return words.windows(found.hashes_W, n)[words.is_within(found.offsets, n)]
+
+
+def ngram_measures(grams_G: UInt64[np.ndarray, "G"]) -> dict[str, Any]:
     """Their number, how many are distinct, the share of those (distinct-n: Li et al. 2016, "A Diversity-Promoting
     Objective Function for Neural Conversation Models", section 5), and the entropy in bits of one drawn at random.
     """
-    counts = np.unique(grams.hashes_W, return_counts=True)[1]
+    counts = np.unique(grams_G, return_counts=True)[1]
     total = int(counts.sum())
     if not total:
         return {"total": 0, "distinct": 0, "share": 0.0, "entropy": 0.0}
@@ -71,7 +78,7 @@ def clusters(texts: Sequence[str], found: Words, *, seed: int = 0) -> dict[str, 
         "clusters": [
             {
                 "texts": len(each),
-                "words": _typical(weights_TC[each], mean_C, [texts[text] for text in each[:_LEAST_TEXTS]]),
+                "words": _typical(weights_TC[each], mean_C, _spelling(texts, found, each[:_LEAST_TEXTS])),
                 "example": excerpt(texts[each[0]]),
             }
             for each in members
@@ -89,7 +96,8 @@ def _weights(found: Words) -> Any:
     from sklearn.feature_extraction.text import TfidfTransformer
 
     ones = np.ones(len(found.hashes_W))
-    counts_TC = csr_array((ones, _columns(found), found.starts_T), (len(found.starts_T) - 1, _COLUMNS))
+    offsets = found.offsets.copy()  # scipy sums duplicates in place
+    counts_TC = csr_array((ones, _columns(found), offsets), (len(offsets) - 1, _COLUMNS))
     counts_TC.sum_duplicates()
     return TfidfTransformer(sublinear_tf=True).fit_transform(counts_TC)
 
@@ -108,12 +116,19 @@ def _normalized(x_TE: Float64[np.ndarray, "T E"]) -> Float64[np.ndarray, "T E"]:
     return x_TE / np.maximum(np.linalg.norm(x_TE, axis=1, keepdims=True), 1e-12)
 
 
-def _typical(weights_KC: Any, mean_C: np.ndarray, texts: Sequence[str]) -> list[str]:
-    """The words that weigh more here than elsewhere, spelled as in these texts."""
+def _spelling(texts: Sequence[str], found: Words, members: np.ndarray) -> dict[int, str]:
+    """How the words of some texts are written, by their columns."""
+    columns_W, spelling = _columns(found), {}
+    for text in members.tolist():
+        first, last, start = found.offsets[text], found.offsets[text + 1], found.text_starts[text]
+        bounds = (found.starts_W[first:last] - start, found.ends_W[first:last] - start)
+        for column, low, high in zip(columns_W[first:last].tolist(), *(each.tolist() for each in bounds), strict=True):
+            spelling.setdefault(column, texts[text][low:high])
+    return spelling
+
+
+def _typical(weights_KC: Any, mean_C: np.ndarray, spelling: Mapping[int, str]) -> list[str]:
+    """The words that weigh more in these texts than in all."""
     lift_C = np.asarray(weights_KC.mean(0)).ravel() - mean_C
-    spelling: dict[int, str] = {}
-    for text in texts:
-        for column, word in zip(_columns(words([text])).tolist(), spelled(text), strict=True):
-            spelling.setdefault(column, word)
     best = sorted(spelling, key=lambda column: (-lift_C[column], spelling[column]))[:_NAMED_WORDS]
     return [spelling[column] for column in best if lift_C[column] > 0]

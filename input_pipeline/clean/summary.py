@@ -5,8 +5,8 @@ The result depends neither on the order of the records nor on how they were cut 
 
 import dataclasses
 import heapq
+import json
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -38,7 +38,7 @@ SIZES: Mapping[str, tuple[str, tuple[str, ...]]] = {
 class Sizes:
     """A histogram whose bins are as wide as half of their power of two: [1, 1.5), [1.5, 2), [2, 3), [3, 4), ..."""
 
-    counts: Counter[int] = dataclasses.field(default_factory=Counter)
+    counts: dict[int, int] = dataclasses.field(default_factory=dict)  # by bin; see _edge
     zeros: int = 0
     least: float = math.inf
     greatest: float = -math.inf
@@ -51,10 +51,12 @@ class Sizes:
             self.zeros += 1
             return
         fraction, exponent = math.frexp(size)
-        self.counts[2 * exponent + (fraction >= 0.75)] += 1
+        index = 2 * exponent + (fraction >= 0.75)
+        self.counts[index] = self.counts.get(index, 0) + 1
 
     def merge(self, other: "Sizes") -> None:
-        self.counts.update(other.counts)
+        for index, count in other.counts.items():
+            self.counts[index] = self.counts.get(index, 0) + count
         self.zeros += other.zeros
         self.least, self.greatest = min(self.least, other.least), max(self.greatest, other.greatest)
 
@@ -62,7 +64,12 @@ class Sizes:
         """{"unit", "least", "greatest", "zeros", "edges": [n + 1 numbers], "counts": [n]}; no gaps between bins."""
         bins = range(min(self.counts, default=0), max(self.counts, default=-1) + 1)
         edges = [_edge(index) for index in [*bins, bins.stop]] if bins else []
-        found = {"unit": unit, "zeros": self.zeros, "edges": edges, "counts": [self.counts[index] for index in bins]}
+        found = {
+            "unit": unit,
+            "zeros": self.zeros,
+            "edges": edges,
+            "counts": [self.counts.get(index, 0) for index in bins],
+        }
         return found | ({"least": self.least, "greatest": self.greatest} if self.least <= self.greatest else {})
 
 
@@ -77,10 +84,11 @@ class Sample:
     """The texts of the records whose ids have the least hashes: uniform, whatever the order they come in."""
 
     limit: int = SAMPLED
+    chars: int = SAMPLED_CHARS
     heap: list[tuple[int, str, str]] = dataclasses.field(default_factory=list)  # (-hash, id, text), a heap
 
     def add(self, id: str, text: str) -> None:
-        self._push((-name_hash(id), id, text[:SAMPLED_CHARS]))
+        self._push((-name_hash(id), id, text[: self.chars]))
 
     def _push(self, each: tuple[int, str, str]) -> None:
         if len(self.heap) < self.limit:
@@ -149,6 +157,26 @@ class Summary:
             measured["text"] = diversity.of_texts(texts, seed=seed)
         examples = [{"id": id, "excerpt": excerpt(text)} for id, text in sampled[:NUM_EXAMPLES]]
         return {"histograms": histograms, "diversity": measured, "examples": examples}
+
+
+def dump(summary: Summary) -> bytes:
+    """All that is kept of a part, for another process to `load` and merge."""
+    return json.dumps(dataclasses.asdict(summary), separators=(",", ":")).encode("utf-8", "surrogatepass")
+
+
+def load(dumped: bytes) -> Summary:
+    kept = json.loads(dumped)
+    return Summary(
+        text_length=_sizes(kept["text_length"]),
+        payload_length=_sizes(kept["payload_length"]),
+        sizes={name: _sizes(each) for name, each in kept["sizes"].items()},
+        names={name: Tally(**each) for name, each in kept["names"].items()},
+        sample=Sample(**{**kept["sample"], "heap": [(key, id, text) for key, id, text in kept["sample"]["heap"]]}),
+    )
+
+
+def _sizes(kept: Mapping[str, Any]) -> Sizes:
+    return Sizes(**{**kept, "counts": {int(index): count for index, count in kept["counts"].items()}})
 
 
 def of(records: Iterable[Record]) -> Summary:

@@ -47,7 +47,9 @@ def _about(found: Cleaned) -> str:
     inputs = found.rows("inputs")
     size = sum(int(each.get("bytes") or 0) for each in inputs)
     told = [f"data card: {config.get('modality', 'data')}", f"{len(inputs):,} inputs of {numbers.size(size)}"]
-    return ", ".join([*told, f"written as {output}"] if output else told)
+    told += [f"written as {output}"] if output else []
+    told += [f"{name}: {config[name]}" for name in ("origin", "licence") if config.get(name)]
+    return ", ".join(told)
 
 
 def tiles(found: Cleaned) -> list[Tile]:
@@ -64,8 +66,8 @@ def tiles(found: Cleaned) -> list[Tile]:
         if (total := sum(rule.count for rule in found.rules if rule.action == rule_action))
     ]
     if clusters := found.rows("clusters"):
-        gone = max(len(card_sections.members(cluster)) for cluster in clusters)
-        made.append(("near-duplicates", f"{gone + 1:,}", "records in the largest cluster"))
+        most = max(map(card_sections.num_removed, clusters))
+        made.append(("duplicates", numbers.count(most), "of one record, at the most"))
     if fingerprint := found.manifest.get("fingerprint"):
         made.append(("fingerprint", str(fingerprint)[:12], "of the dataset"))
     return made

@@ -35,6 +35,11 @@ def members(cluster: Mapping[str, Any]) -> list[tuple[str, float]]:
     return [(str(pair[0]), float(pair[1])) for pair in pairs] if isinstance(pairs, list) else []
 
 
+def num_removed(cluster: Mapping[str, Any]) -> int:
+    """How many; of a large cluster the manifest lists only some."""
+    return int(cluster.get("size") or len(members(cluster)))
+
+
 def retention(found: Cleaned) -> Markup | None:
     """What is left after each stage, of records and of bytes."""
     stages = found.rows("stages")
@@ -199,7 +204,12 @@ def clusters(found: Cleaned) -> Markup | None:
         scores = [score for _, score in gone]
         ids = ", ".join(id for id, _ in gone[:MOST_WORDS]) + (", ..." if len(gone) > MOST_WORDS else "")
         body.append(
-            [element("code", cluster.get("survivor")), f"{len(gone):,}", _span(scores), element("code", ids)],
+            [
+                element("code", cluster.get("survivor")),
+                f"{num_removed(cluster):,}",
+                _span(scores),
+                element("code", ids),
+            ],
         )
     if not body:
         return None
