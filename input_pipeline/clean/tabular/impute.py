@@ -15,6 +15,7 @@ from input_pipeline.clean.tabular.summaries import Counts, Extent, Moments, Samp
 STRATEGIES = ("drop", "constant", "mean", "median", "mode", "iterative")
 SAMPLED = ("median", "mode", "iterative")
 MAX_COLUMNS = 200  # of iterative: its models are columns x columns x rounds numbers
+GREATEST = 1e100  # of iterative: sums of squares must be float64s
 # Of iterative: (column, coefficients of all other columns in their order, intercept)
 Model: TypeAlias = tuple[str, tuple[float, ...], float]
 
@@ -50,9 +51,7 @@ class Impute:
         """
         names, texts = self._chosen(like)
         if self.strategy == "iterative" and len(names) > MAX_COLUMNS:
-            raise ValueError(
-                f"expected at most {MAX_COLUMNS} columns of numbers, got {len(names)}; name some in columns"
-            )
+            raise ValueError(f"expected at most {MAX_COLUMNS} columns of numbers, got {len(names)}; name some of them")
         extent, counts = Extent(names, texts), Counts(texts if self.strategy == "mode" else ())
         moments = Moments(names if self.strategy in ("mean", "iterative") else ())
         sample = Sample(names if self.strategy in SAMPLED else ())
@@ -119,19 +118,21 @@ def _models(sample: Sample, max_iter: int) -> tuple[tuple[Model, ...], bool]:
     Raises:
       ValueError: numbers that are too great for it.
     """
-    if not len(sample):
+    values_NF = sample.values()
+    if not values_NF.size:
         return (), True
+    if np.nanmax(np.abs(values_NF)) > GREATEST:
+        raise ValueError(
+            f"expected numbers up to {GREATEST:g} for regression, got greater ones; write within(..)"
+        )
     from sklearn.experimental import enable_iterative_imputer  # noqa: F401
     from sklearn.impute import IterativeImputer
     from threadpoolctl import threadpool_limits  # the order of sums must not depend on the number of threads
 
     imputer = IterativeImputer(max_iter=max_iter, random_state=0)
-    try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"), threadpool_limits(1):
-            warnings.simplefilter("ignore")
-            imputer.fit(sample.values())
-    except (ValueError, np.linalg.LinAlgError) as error:
-        raise ValueError(f"iterative: expected numbers that regression can use: {error}; write within(..)") from None
+    with warnings.catch_warnings(), threadpool_limits(1):
+        warnings.simplefilter("ignore")  # that rounds do not converge: `converged` tells
+        imputer.fit(values_NF)
     models = tuple(
         (sample.names[step.feat_idx], tuple(step.estimator.coef_.tolist()), float(step.estimator.intercept_))
         for step in imputer.imputation_sequence_
@@ -192,7 +193,8 @@ class Imputed:
             with np.errstate(over="ignore", invalid="ignore"):
                 for coefficient, column in zip(coefficients, others.T, strict=True):
                     made += coefficient * column
-            filled_NF[rows, place] = np.where(np.isfinite(made), made, self.numbers[name])
+            made[~np.isfinite(made)] = self.numbers[name]
+            filled_NF[rows, place] = made
         return filled_NF
 
     def _missed(self, row: int, missing: np.ndarray, missing_text: dict[str, np.ndarray]) -> list[str]:

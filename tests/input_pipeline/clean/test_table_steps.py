@@ -108,9 +108,7 @@ def test_missing_values_have_many_spellings():
         [None, None, None, None],
         [None, None, 'a "b"\n c', None],
     ]
-    assert entries == [("1", "missing.spelling", CHANGED), ("2", "missing.spelling", CHANGED)] + [
-        ("3", "missing.spelling", CHANGED)
-    ]
+    assert entries == [(row, "missing.spelling", CHANGED) for row in ("1", "2", "3")]
     assert done("missing(('none at all',))", {"a": "none at all", "b": "NA"})[0] == [{"a": None, "b": "NA"}]
 
 

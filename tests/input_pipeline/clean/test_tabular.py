@@ -259,21 +259,20 @@ def test_numbers_at_the_ends_of_float64():
     predicted = fit("impute('iterative')", line, untouched=())
     far = [Record("t#0", fields={"a": 1e308, "b": None})]
     assert predicted(far).records[0].fields == {"a": 1e308, "b": 19.0}, "twice 1e308 is no float64"
-    huge = [Record(f"t#{i}", fields={"a": (-1.7e308) ** (i % 2), "b": 1.7e308 * (i % 3 - 1)}) for i in range(9)]
-    with pytest.raises(ValueError, match="fitted: Impute.*iterative: expected numbers that regression can use"):
-        fit("impute('iterative')", [*huge, Record("t#9", fields={"a": None, "b": 1.0})], untouched=())
+    with pytest.raises(ValueError, match=r"fitted: Impute.*: expected numbers up to 1e\+100 for regression"):
+        fit("impute('iterative')", [*line, *far], untouched=())
 
 
 def test_ten_thousand_columns():
     draw = np.random.default_rng(0)
-    table = np.where(draw.random((9, 10_000)) < 0.05, np.nan, draw.normal(size=(9, 10_000)))
+    table = np.where(draw.random((4, 10_000)) < 0.05, np.nan, draw.normal(size=(4, 10_000)))
     names = [f"f{i}" for i in range(10_000)]
     rows = [Record(f"t#{i}", fields=dict(zip(names, each, strict=True))) for i, each in enumerate(table.tolist())]
-    found = fit("impute('median', indicator=True)|standardize", rows, untouched=())
+    found = fit("impute('constant', 1, True)|standardize", rows, untouched=())
     kept, entries = found(rows)
     assert len(kept[0].fields) == 10_000 + np.isnan(table).any(axis=0).sum()
     assert max(len(each.excerpt) for each in entries) <= 200
-    with pytest.raises(ValueError, match="fitted: Impute.*: expected at most 200 columns of numbers, got 10000"):
+    with pytest.raises(ValueError, match=r"fitted: Impute.*: expected at most 200 columns of numbers, got 10000"):
         fit("impute('iterative')", rows, untouched=())
 
 
