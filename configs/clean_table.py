@@ -33,6 +33,7 @@ def get_config(arg: str = "") -> ConfigDict:
             steps="trim|missing|types(number=('Close', 'Volume'), date='Date', date_formats=('%d-%b-%y',))"
             "|within('Volume', 0, 90_000_000)|drop_rows('Close')|drop('Adj. Close*')",
             untouched=("Close",),
+            split=dict(train=0.7, val=0.15, test=0.15),
         )
     elif arg:
         common.refuse("clean_table.py", arg)

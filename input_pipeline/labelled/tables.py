@@ -15,6 +15,8 @@ def examples(
 ) -> Examples:
     """Every row an example; its inputs are [F] numbers, in the order of `columns` (all that are left, if none).
 
+    A column `id` of text, which a cleaned dataset has, is no input unless it is named.
+
     A row with an empty cell, or a number that is not finite, is bad.
 
     Args:
@@ -26,7 +28,9 @@ def examples(
     """
     tables = [_read(file) for file in found]
     table = _joined(found, tables)
-    chosen = list(columns) or [name for name in table.column_names if name not in (*label_fields, group_field)]
+    chosen = list(columns) or [
+        name for name in table.column_names if name not in (*label_fields, group_field) and not _is_id(table, name)
+    ]
     for name in (*chosen, *label_fields, *([group_field] if group_field else [])):
         _check_column(table, name)
     inputs, bad = _numbers(table, chosen, field="columns")
@@ -50,6 +54,12 @@ def examples(
         groups=np.array(list(map(str, groups))) if group_field else None,
     )
     return whole.without(bad) if bad else whole
+
+
+def _is_id(table: Any, name: str) -> bool:
+    import pyarrow
+
+    return name == "id" and pyarrow.types.is_string(table.schema.field(name).type)
 
 
 def _check_column(table: Any, name: str) -> None:

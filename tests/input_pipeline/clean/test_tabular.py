@@ -6,16 +6,16 @@ import math
 
 import made_sources
 import numpy as np
-import pyarrow
 import pytest
 from pyarrow import parquet
 
-from input_pipeline.clean import tabular
+from input_pipeline.clean import pipeline, tabular
+from input_pipeline.clean.collect.spec import Collect
+from input_pipeline.clean.engine.local import Local
 from input_pipeline.clean.record import CHANGED, REMOVED, Record
-from input_pipeline.clean.steps.table import TABLE
+from input_pipeline.clean.spec import Clean, Output, Split
 from input_pipeline.clean.tabular import blocks, summaries
 from input_pipeline.labelled.sources import open_source
-from input_pipeline.transforms.parse import read
 
 pytestmark = pytest.mark.fast
 
@@ -291,36 +291,63 @@ def test_bounded_memory_of_a_block():
     assert not alive
 
 
-def written(path, records, split):
-    """As the writer does: one column for each field."""
-    table = pyarrow.Table.from_pylist([dict(each.fields) for each in records])
-    parquet.write_table(table, path / f"{split}.parquet")
-    with (path / f"{split}.csv").open("w", newline="") as file:
+STRANGE = [row(900, town='the "Old"\nTown, 1'), row(901, age="?", label=""), row(902, pay="n/a"), row(902, pay="n/a")]
+PREPARED = "infer_types|drop_columns|impute('median')|impute('mode')|one_hot|standardize"
+
+
+def write_csv(path, records):
+    with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerows([table.column_names, *([*each.fields.values()] for each in records)])
+        writer.writerows([[*records[0].fields], *([*each.fields.values()] for each in records)])
 
 
-@pytest.mark.parametrize("source", ["csv", "parquet"])
-def test_a_source_of_tables_opens_what_is_made(tmp_path, source):
-    line = "trim|missing|drop_rows('label')"
-    strange = [row(900, town='the "Old"\nTown, 1'), row(901, age="?", label=""), row(902, pay="n/a")]
-    records = [*ROWS, *strange, *TEST]
-    for step in read(line, TABLE, field="steps"):
-        records, _ = step(records)
-    train, test = records[: NUM + 2], records[NUM + 2 :]
-    found = fit("infer_types|drop_columns|impute('median')|impute('mode')|one_hot|standardize", train)
-    written(tmp_path, found(train).records, "train")
-    written(tmp_path, found(test).records, "test")
-    names = [name for name in found(train).records[0].fields if name != "label"]
-    assert 'town=the "Old" Town, 1' in names
-    given = dict(source=source, files=(f"{tmp_path}/*.{source}",), shape=(len(names),))
-    examples = open_source(made_sources.data({**made_sources.TABLES, **given}, tmp_path))
+def opened(path, source, files, num_features):
+    given = dict(source=source, files=(str(files),), shape=(num_features,))
+    return open_source(made_sources.data({**made_sources.TABLES, **given}, path))
+
+
+def test_a_source_of_tables_opens_csv(tmp_path):
+    found = fit(PREPARED, ROWS)(ROWS).records
+    write_csv(tmp_path / "a.csv", found)
+    examples = opened(tmp_path, "csv", tmp_path / "a.csv", len(found[0].fields) - 1)
     assert not examples.bad
-    assert len(examples) == len(train) + len(test)
-    assert examples.classes == ("bad", "good")
-    first = examples.reader.read(np.arange(1))[0]
-    expected = found(test).records[0].fields
-    np.testing.assert_allclose(first, [expected[name] for name in names], rtol=1e-6)
+    assert (len(examples), examples.classes) == (NUM, ("bad", "good"))
+
+
+def test_a_whole_cleaning_gives_rows_to_train_on(tmp_path):
+    write_csv(tmp_path / "people.csv", [*ROWS, *STRANGE, *TEST])
+    spec = Clean(
+        modality="table",
+        files=(str(tmp_path / "people.csv"),),
+        source=Collect(field=""),
+        steps="missing|drop_rows('label')",
+        fitted=PREPARED,
+        untouched=("label",),
+        split=Split(train=0.7, val=0.0, test=0.3),
+        output=Output(format="parquet"),
+        block_records=17,
+        cache=str(tmp_path / "cache"),
+    )
+    with Local() as engine:
+        manifest = pipeline.run(spec, tmp_path / "out", engine=engine)
+    entries = [
+        json.loads(line) for path in (tmp_path / "out/ledger").iterdir() for line in path.read_text().splitlines()
+    ]
+    rules = {(entry["id"].split("#")[-1], entry["rule"]) for entry in entries}
+    assert {("61", "drop_rows.missing"), ("62", "missing.spelling"), ("column 'note'", "drop_columns.missing")} <= rules
+    counts = {name: split["records"] for name, split in manifest["splits"].items()}
+    assert sum(counts.values()) == 2 * NUM + 2, "one without a label, one that is there twice"
+    train = parquet.read_table(tmp_path / "out/data").to_pylist()
+    names = [name for name in train[0] if name not in ("id", "label")]
+    examples = opened(tmp_path, "parquet", tmp_path / "out/data/train-*.parquet", len(names))
+    assert not examples.bad
+    assert (len(examples), examples.classes) == (counts["train"], ("bad", "good"))
+    inputs_NF = examples.reader.read(np.arange(len(examples)))
+    np.testing.assert_allclose(inputs_NF[:, :3].mean(axis=0), 0, atol=1e-6)
+    np.testing.assert_allclose(inputs_NF[:, :3].std(axis=0), 1, atol=1e-6)
+    tested = opened(tmp_path, "parquet", tmp_path / "out/data/test-*.parquet", len(names))
+    assert not tested.bad
+    assert abs(tested.reader.read(np.arange(len(tested)))[:, :3].mean(axis=0)).min() > 1e-3, "fitted on others"
 
 
 def test_a_file_of_another_format():

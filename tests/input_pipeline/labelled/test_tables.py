@@ -26,6 +26,8 @@ def test_all_other_columns_are_inputs(tmp_path):
     found = opened(tmp_path, "a,label,b,who", "1,x,2.5,g", "3,y,4,h", group_field="who")
     assert inputs(found) == [[1, 2.5], [3, 4]]
     assert (found.classes, found.labels.tolist(), found.groups.tolist()) == (("x", "y"), [0, 1], ["g", "h"])
+    assert inputs(opened(tmp_path, "id,a,b,label", "x.csv#0,1,2,x", "x.csv#1,3,4,y")) == [[1, 2], [3, 4]]
+    assert inputs(opened(tmp_path, "id,a,label", "5,1,x", "6,3,y")) == [[5, 1], [6, 3]], "numbers may be an input"
     chosen = opened(tmp_path, "a,label,b,who", "1,x,2.5,g", "3,y,4,h", columns=("b", "a"))
     assert inputs(chosen) == [[2.5, 1], [4, 3]]
 
