@@ -24,7 +24,7 @@ def get_config(arg: str = "") -> ConfigDict:
             "|one_hot(rare=0.01)|standardize"
         ),
         dedup=dict(exact=True),
-        split=dict(train=0.8, val=0.1, test=0.1),
+        split=dict(val=0.1, test=0.1),
         output=dict(format="parquet"),
     )
     if arg == "tiny":
@@ -33,7 +33,7 @@ def get_config(arg: str = "") -> ConfigDict:
             steps="trim|missing|types(number=('Close', 'Volume'), date='Date', date_formats=('%d-%b-%y',))"
             "|within('Volume', 0, 90_000_000)|drop_rows('Close')|drop('Adj. Close*')",
             untouched=("Close",),
-            split=dict(train=0.7, val=0.15, test=0.15),
+            split=dict(val=0.15, test=0.15),
         )
     elif arg:
         common.refuse("clean_table.py", arg)

@@ -8,7 +8,8 @@ import re
 import jax
 import pytest
 
-from configs import lm_families
+from configs import clean_text, lm_families
+from input_pipeline.clean.spec import Clean
 from models import count
 from models.transformer_config import TransformerConfig
 from scripts import clean_data
@@ -48,6 +49,14 @@ def test_tiny_fits_every_mesh_of_eight(name):
     for data, fsdp, tensor in MESHES:
         placed = dataclasses.replace(run, mesh=MeshShape(data=data, fsdp=fsdp, tensor=tensor))
         assert experiment.engine(placed, jax.devices()).abstract_state
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("name", clean_text.STEPS)
+def test_published_pipelines_read(name):
+    found, _ = config_flags.read(Clean, [f"--config={FOLDER}/clean_text.py:{name}"])
+    assert len(found.operations) >= 5
+    assert found.steps == clean_text.STEPS[name]
 
 
 @pytest.mark.fast

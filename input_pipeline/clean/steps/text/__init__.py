@@ -29,19 +29,3 @@ TEXT: Mapping[str, Callable[..., Any]] = {
     "decontaminate": Decontaminate,
     "mask_pii": MaskPii,
 }
-
-# Published pipelines for English, as lines of `steps`, in their own order; their deduplication comes after.
-#   gopher: Rae et al. 2021, appendix A.1.
-#   c4: Raffel et al. 2020, section 2.2, as in JMLR and in tensorflow_datasets ("en" there also has a blocklist: write
-#     toxicity(('list.txt',)) after it; "en.noblocklist" has none). c4_v1: the thresholds of arXiv 1910.10683v1.
-#   fineweb: Penedo et al. 2024, section 3 and datatrove's examples/fineweb.py. FineWeb masks after deduplication.
-_PLAIN = "html(main_content=True)|fix_text|normalize"
-PRESETS: Mapping[str, str] = {
-    "gopher": f"{_PLAIN}|language('en')|gopher_quality|gopher_repetition",
-    "c4": f"{_PLAIN}|c4|language('en', 0.99)",
-    "c4_v1": f"{_PLAIN}|c4(min_words=3, min_sentences=5)|language('en', 0.99)",
-    "fineweb": (
-        f"{_PLAIN}|language('en', 0.65)|gopher_repetition|gopher_quality"
-        "|c4(min_words=3, min_sentences=5, end_marks='')|fineweb|mask_pii(('email', 'ip'))"
-    ),
-}
