@@ -1,6 +1,7 @@
 """Damaged text is mended as ftfy mends it, and HTML becomes text."""
 
 import time
+import unicodedata
 
 import ftfy
 import pytest
@@ -36,6 +37,48 @@ def test_the_ledger_says_how_many_lines_were_mended():
     (entry,) = run("fix_text", ["plain\nschÃ¶n\ndÃ©jÃ  vu\n"]).entries
     assert (entry.rule, entry.value, entry.action) == ("fix_text.lines", 2, "changed")
     assert texts_of(run("fix_text(uncurl_quotes=True)", ["“x”"])) == ['"x"']
+
+
+any_text = st.text(
+    st.sampled_from("ab é\u0301\r\n\t\x00\x07\x0b\x85\u2028\u00a0\u3000\ufeff\u200d\U0001f469 漢") | st.characters()
+)
+
+
+def normalized(text, empty_lines):
+    """The form of a text, one character and one line at a time."""
+    text = text.replace("\r\n", "\n")
+    text = "".join("\n" if c in "\r\x0b\x0c\x85\u2028\u2029" else c for c in text)
+    gone = {"\ufeff", "\ufff9", "\ufffa", "\ufffb", "\ufffe", "\uffff"}
+    text = "".join(c for c in text if c in "\t\n" or (unicodedata.category(c) not in ("Cc", "Cs") and c not in gone))
+    text = unicodedata.normalize("NFC", text)
+    text = "".join(" " if unicodedata.category(c) == "Zs" else c for c in text)
+    lines = [line.rstrip(" \t") for line in text.split("\n")]
+    kept = []
+    for line in lines:
+        if line or (kept and any(kept[-empty_lines:] or [""] if empty_lines else [])):
+            kept.append(line)
+    while kept and not kept[-1]:
+        kept.pop()
+    return "\n".join(kept)
+
+
+@settings(max_examples=300, deadline=None)
+@given(any_text, st.integers(0, 3))
+def test_texts_get_one_form(text, empty_lines):
+    (found,) = texts_of(run(f"normalize({empty_lines})", [text]))
+    assert found == normalized(text, empty_lines)
+    assert run(f"normalize({empty_lines})", [found]).entries == []
+
+
+def test_the_form_of_awkward_texts_is_found_in_time_linear_in_the_text():
+    start_s = time.perf_counter()
+    outcome = run(
+        "normalize|normalize(one_space=True)|boilerplate",
+        [*TEXTS, *(unit * 400_000 for unit in " \t.\n-0"), " \n" * 200_000],
+    )
+    assert len(outcome.records) == len(TEXTS) + 7
+    assert time.perf_counter() - start_s < 20
+    assert texts_of(run("normalize(one_space=True)", ["  a \t b  \n c"])) == [" a b\n c"]
 
 
 PAGE = """<!DOCTYPE html><html><head><title>News</title><style>p {color: red}</style></head><body>
