@@ -33,15 +33,15 @@ def _cpu_s() -> float:
 class Contender:
     """A contender as seen from outside; `arguments` are those of a Python that calls `serve`."""
 
-    def __init__(self, arguments: Sequence[str]):
-        self._process = subprocess.Popen(
-            [sys.executable, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+    def __init__(self, arguments: Sequence[str], *, python: str = sys.executable):
+        self._process = subprocess.Popen([python, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._process.stdin
         assert self._process.stdout
         self._in, self._out = self._process.stdin, self._process.stdout
         if self._out.readline().strip() != "ready":
-            raise RuntimeError(f"{' '.join(arguments)} did not start; PyTorch comes with `make setup-bench`")
+            raise RuntimeError(
+                f"{' '.join(arguments)} did not start; PyTorch comes with `make setup-bench`, others as the script says"
+            )
 
     def run(self, num_steps: int) -> dict[str, float]:
         """-> seconds, cpu_s (seconds of all cores together) and the last loss."""
