@@ -11,7 +11,7 @@ here "1,000 euros" and "2,000 euros" stay apart, so that our pairs are somewhat 
 import dataclasses
 import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float64, Int64, UInt32, UInt64
@@ -22,7 +22,6 @@ from input_pipeline.clean.similar import exact, words
 from input_pipeline.clean.similar.sketch import Evidence, Sketches, cuts, join, offsets_of, places
 
 RECALL = 0.99  # of pairs whose similarity is the threshold, where `bands` and `rows` are not given
-PIECE_CHARACTERS = 1 << 17  # texts that are worked on together: their arrays stay in the cache
 PIECE_SHINGLES = 1 << 22  # of pairs that are compared together: 100 MB
 
 
@@ -63,7 +62,8 @@ class MinHash:
 
         Working memory: about 60 bytes for each character of a piece, which is PIECE_CHARACTERS or one longer text.
         """
-        shingles = [self.shingles(piece) for piece in _pieces([record.text for record in records])]
+        texts = [record.text for record in records]
+        shingles = [self.shingles(texts[piece]) for piece in words.pieces(texts)]
         bands = [self.band_keys(self.signatures(piece)) for piece in shingles]
         return Sketches(
             exact_N2=exact.digests(records, part="text"),
@@ -144,12 +144,6 @@ def _orders(count: int) -> tuple[UInt32[np.ndarray, "{count}"], UInt32[np.ndarra
     """a (odd) and b of each order."""
     drawn = hashing.fold(hashing.key("minhash", "order"), np.arange(count))
     return (drawn >> np.uint64(32)).astype(np.uint32) | np.uint32(1), drawn.astype(np.uint32)
-
-
-def _pieces(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Neighbouring texts of about PIECE_CHARACTERS together."""
-    sizes = np.fromiter(map(len, texts), np.int64, len(texts))
-    return (texts[start:end] for start, end in cuts(sizes, PIECE_CHARACTERS))
 
 
 def _unique(evidence: Evidence) -> Evidence:

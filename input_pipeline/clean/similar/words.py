@@ -10,14 +10,16 @@ language do not collide; an adversary can make words of a thousand characters th
 """
 
 import functools
+import itertools
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Int64, Shaped, UInt8, UInt64
 
 from input_pipeline import hashing
+from input_pipeline.clean.similar.sketch import cuts
 
 GAP, WORD, LONE = 0, 1, 2  # between words; part of one; a word of its own
 UNSPACED = (
@@ -26,6 +28,8 @@ UNSPACED = (
     *((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF)),  # Han
 )
 NUM_CODES = 0x110000
+PIECE = 1 << 17  # characters that are worked on together: their arrays stay in the cache
+CHUNK = 1 << 18  # powers in a table
 BASE = int(hashing.key("words", "base")[0]) | 1
 INVERSE = pow(BASE, -1, 2**64)
 
@@ -92,12 +96,21 @@ def spans(
     symbols_C: Shaped[np.ndarray, "C"], starts_W: Int64[np.ndarray, "W"], ends_W: Int64[np.ndarray, "W"]
 ) -> UInt64[np.ndarray, "W"]:
     """A hash for each span of whole numbers: sum of symbol i times BASE**(i - start), mixed."""
-    powers, inverses = _powers(1 << max(16, len(symbols_C).bit_length()))
+    powers, inverses = _powers()
     sums = np.empty(len(symbols_C) + 1, np.uint64)
     sums[0] = 0
-    np.multiply(symbols_C, powers[: len(symbols_C)], out=sums[1:], casting="unsafe")
+    for first in range(0, len(symbols_C), CHUNK):
+        symbols = symbols_C[first : first + CHUNK]
+        shifted = powers[: len(symbols)] * np.uint64(pow(BASE, first, 2**64)) if first else powers[: len(symbols)]
+        np.multiply(symbols, shifted, out=sums[first + 1 : first + 1 + len(symbols)])
     np.cumsum(sums, out=sums)
-    return hashing.mix((sums[ends_W] - sums[starts_W]) * inverses[starts_W])
+    found = sums[ends_W]
+    found -= sums[starts_W]
+    found *= inverses[starts_W % CHUNK]
+    if len(symbols_C) > CHUNK:
+        shifts = [pow(INVERSE, first, 2**64) for first in range(0, len(symbols_C), CHUNK)]
+        found *= np.array(shifts, np.uint64)[starts_W // CHUNK]
+    return hashing.mix(found)
 
 
 def windows(hashes_W: UInt64[np.ndarray, "W"], size: int) -> UInt64[np.ndarray, "W-size+1"]:
@@ -120,12 +133,18 @@ def is_within(offsets: Int64[np.ndarray, "N+1"], size: int) -> Bool[np.ndarray, 
     return within
 
 
-@functools.lru_cache(maxsize=2)
-def _powers(count: int) -> tuple[UInt64[np.ndarray, "{count}"], UInt64[np.ndarray, "{count}"]]:
+@functools.cache
+def _powers() -> tuple[UInt64[np.ndarray, "{CHUNK}"], UInt64[np.ndarray, "{CHUNK}"]]:
     """BASE and its inverse to the power of 0, 1, ... modulo 2**64."""
     tables = []
     for base in (BASE, INVERSE):
-        table = np.full(count, base, np.uint64)
+        table = np.full(CHUNK, base, np.uint64)
         table[0] = 1
         tables.append(np.multiply.accumulate(table))
     return tables[0], tables[1]
+
+
+def pieces(texts: Sequence[str]) -> Iterator[slice]:
+    """Neighbouring texts of at most PIECE characters together, or one longer text."""
+    sizes = np.fromiter(map(len, texts), np.int64, len(texts))
+    return itertools.starmap(slice, cuts(sizes, PIECE))

@@ -8,7 +8,7 @@ import pytest
 import slow_duplicates
 
 from input_pipeline.clean.record import Record
-from input_pipeline.clean.similar import NEAR, minhash
+from input_pipeline.clean.similar import NEAR, minhash, words
 from input_pipeline.clean.similar.minhash import MinHash
 from input_pipeline.clean.similar.sketch import Store, band_keys
 from input_pipeline.transforms import parse
@@ -50,7 +50,7 @@ def test_what_is_compared_in_pieces_is_the_same(monkeypatch):
 def test_a_sketch_depends_on_its_record_alone(monkeypatch):
     near = MinHash()
     whole = near.sketch(records(TEXTS))
-    monkeypatch.setattr(minhash, "PIECE_CHARACTERS", 300)
+    monkeypatch.setattr(words, "PIECE", 300)
     alone = [near.sketch([record]) for record in records(TEXTS)]
     in_pieces = near.sketch(records(TEXTS))
     for ours, theirs in zip((*whole[:2], *whole.evidence), (*in_pieces[:2], *in_pieces.evidence), strict=True):

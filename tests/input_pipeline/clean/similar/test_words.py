@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import slow_duplicates
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from input_pipeline import hashing
@@ -18,6 +18,7 @@ def slow_hash(word: str) -> int:
     return int(hashing.mix(np.array([total], np.uint64))[0])
 
 
+@settings(deadline=None)  # the first call makes a table
 @given(st.lists(st.text(alphabet=CHARACTERS, max_size=30), max_size=6))
 def test_words_are_those_of_a_regular_expression(texts):
     found = words.read(texts)
@@ -29,6 +30,7 @@ def test_words_are_those_of_a_regular_expression(texts):
     assert [int(one) for one in found.hashes_W] == [slow_hash(word) for word in spans]
 
 
+@settings(deadline=None)  # the first call makes a table
 @given(st.text(alphabet=CHARACTERS, max_size=200), st.integers(0, 40))
 def test_a_words_hash_depends_on_the_word_alone(text, shift):
     alone, after = words.read([text]), words.read(["x " * shift, text])
@@ -59,3 +61,13 @@ def test_windows_differ_if_any_word_or_the_order_does():
     rows = np.random.default_rng(0).integers(0, 3, (3000, 4)).astype(np.uint64)
     hashes = [int(words.windows(row, 4)[0]) for row in rows]
     assert len(set(hashes)) == len({tuple(row) for row in rows})
+
+
+def test_long_texts_are_hashed_in_chunks(monkeypatch):
+    text = "some words of a long text " * 40 + "x" * 300
+    whole = words.read([text])
+    words._powers.cache_clear()
+    monkeypatch.setattr(words, "CHUNK", 64)
+    chunked = words.read([text])
+    words._powers.cache_clear()
+    np.testing.assert_array_equal(chunked.hashes_W, whole.hashes_W)
