@@ -232,8 +232,9 @@ def _within(size: tuple[int, int], side: int) -> tuple[int, int]:
 class Encode(OnPicture):
     """Writes pictures in one format, "png", "jpeg" or "webp", without metadata: EXIF may hold a place and a name.
 
-    A file of that format that holds nothing but the picture, and that nothing has changed, stays as it is. Equal pixels
-    become equal bytes, as long as the version of Pillow is the same.
+    PNG is written anew in any case, so that equal pixels are equal bytes and exact duplicates, whoever wrote them before,
+    as long as the version of Pillow is the same. A JPEG or WebP that holds nothing but the picture stays as it is, if it
+    is to be one and nothing has changed, since it would lose by being written again.
 
     Attributes:
       quality: of jpeg and webp, 1 to 100.
@@ -249,13 +250,17 @@ class Encode(OnPicture):
             raise ValueError(f"quality: expected 1 to 100, got {self.quality}")
 
     def on(self, held: Picture) -> Finding | None:
+        was_changed, before = held.is_changed, held.payload_bytes
         _ = held.image
         format, metadata = held.header.format.lower(), ", ".join(held.metadata)
-        if held.is_changed or format != self.format or metadata:
-            held.encode(self.format, **({} if self.format == "png" else {"quality": self.quality}))
+        if was_changed or metadata or format != self.format or self.format == picture.LOSSLESS:
+            held.encode(self.format, **({} if self.format == picture.LOSSLESS else {"quality": self.quality}))
         if format != self.format:
             return Finding("encode.format", format, self.format, CHANGED)
-        return Finding("encode.metadata", metadata, "", CHANGED) if metadata else None
+        if metadata:
+            return Finding("encode.metadata", metadata, "", CHANGED)
+        is_same = was_changed or held.payload_bytes == before
+        return None if is_same else Finding("encode.bytes", len(before), len(held.payload_bytes), CHANGED)
 
 
 IMAGE: Mapping[str, Callable[..., OnPicture]] = {

@@ -43,7 +43,7 @@ class Picture(Held):
         self._take(payload)
 
     def _take(self, payload: bytes) -> None:
-        self._payload, self.is_changed = payload, False
+        self.payload_bytes, self.is_changed = payload, False
         self._header: Header | None = None
         self._image: Any = None
         self.orientation = UPRIGHT
@@ -56,7 +56,7 @@ class Picture(Held):
     def header(self) -> Header:
         """Of the payload as it came, or as it was last encoded."""
         if self._header is None:
-            with images.opened(self._payload, max_pixels=images.GREATEST_MAX_PIXELS) as image:
+            with images.opened(self.payload_bytes, max_pixels=images.GREATEST_MAX_PIXELS) as image:
                 self._header = _header(image)
             self._description = self._description or "{0}, {1} x {2}, {3}".format(*self._header)
         return self._header
@@ -70,7 +70,7 @@ class Picture(Held):
     def image(self) -> Any:
         """A `PIL.Image`, decoded, not to be changed in place."""
         if self._image is None:
-            with images.opened(self._payload, max_pixels=self.max_pixels) as image:
+            with images.opened(self.payload_bytes, max_pixels=self.max_pixels) as image:
                 self.metadata = _metadata(image)
                 self.orientation = _orientation(image)
                 self._image = images.upright(image)
@@ -89,7 +89,7 @@ class Picture(Held):
     def payload(self) -> bytes:
         if self.is_changed:
             self.encode(LOSSLESS)
-        return self._payload
+        return self.payload_bytes
 
     def encode(self, format: str, **how: Any) -> None:
         """Writes the image without metadata. What follows sees the picture as a reader of these bytes will."""
