@@ -64,8 +64,8 @@ def clusters(texts: Sequence[str], found: Words, *, seed: int = 0) -> dict[str, 
     """
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(1), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Number of distinct clusters")  # texts that are all alike
+    with threadpool_limits(1), warnings.catch_warnings(), np.errstate(invalid="ignore"):  # texts may be all alike
+        warnings.filterwarnings("ignore", message="Number of distinct clusters")
         weights_TC = _weights(found)
         labels_T = _cluster(weights_TC, seed=seed)
     order = np.argsort(-np.bincount(labels_T), kind="stable")

@@ -13,6 +13,7 @@ import math
 import os
 import pathlib
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -89,22 +90,28 @@ def save(quality: Quality, path: str | os.PathLike[str]) -> None:
         file.write(buffer.getvalue())
 
 
-@functools.lru_cache(maxsize=4)
 def load(path: str) -> Quality:
-    """A classifier that `scripts/fit_quality.py` wrote.
+    """A classifier that `scripts/fit_quality.py` wrote; a file that has not changed is read once.
 
     Raises:
       ValueError: there is none, or it is broken.
     """
     try:
-        with np.load(path, allow_pickle=False) as kept:
-            weights_B, told = kept["weights"], json.loads(kept["told"].tobytes())
-    except FileNotFoundError:
+        status = os.stat(path)
+        return _load(path, status.st_mtime_ns, status.st_size)
+    except OSError as error:
         raise ValueError(
-            f"file: expected a classifier, but there is no {path!r}; write one with scripts/fit_quality.py --out={path}"
+            f"file: expected a classifier, got {path!r}: {error.strerror}; write one with scripts/fit_quality.py"
         ) from None
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+
+
+@functools.lru_cache(maxsize=4)
+def _load(path: str, _changed_ns: int, _num_bytes: int) -> Quality:
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as kept:
+            weights_B, told = kept["weights"], json.loads(kept["told"].tobytes())
+        if told["format"] != FORMAT or weights_B.shape != (NUM_BUCKETS,) or weights_B.dtype != np.int32:
+            raise ValueError(f"its format is {told['format']!r}, not {FORMAT!r}")
+        return Quality(weights_B, float(told["intercept"]), told["facts"])
+    except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"file: expected a classifier of scripts/fit_quality.py, got {path!r}: {error}") from None
-    if told.get("format") != FORMAT or weights_B.shape != (NUM_BUCKETS,) or weights_B.dtype != np.int32:
-        raise ValueError(f"file: expected a classifier of format {FORMAT!r}, got {told.get('format')!r} in {path!r}")
-    return Quality(weights_B, told["intercept"], told["facts"])

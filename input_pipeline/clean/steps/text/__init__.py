@@ -12,6 +12,7 @@ from input_pipeline.clean.steps.text.gopher_repetition import GopherRepetition
 from input_pipeline.clean.steps.text.html import Html
 from input_pipeline.clean.steps.text.language import Language
 from input_pipeline.clean.steps.text.pii import MaskPii
+from input_pipeline.clean.steps.text.quality import Quality
 from input_pipeline.clean.steps.text.repair import FixText, Normalize
 from input_pipeline.clean.steps.text.toxicity import Toxicity
 
@@ -27,5 +28,6 @@ TEXT: Mapping[str, Callable[..., Any]] = {
     "fineweb": FineWeb,
     "toxicity": Toxicity,
     "decontaminate": Decontaminate,
+    "quality": Quality,
     "mask_pii": MaskPii,
 }
