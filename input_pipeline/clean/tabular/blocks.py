@@ -149,7 +149,9 @@ class Layout:
 
     def _unknown(self, records: Sequence[Record]) -> list[Entry]:
         known = {*self.numbers, *self.texts, *self.untouched}
-        found = [(each, {name: cell for name, cell in each.fields.items() if name not in known}) for each in records]
+        found = (
+            (record, {name: cell for name, cell in record.fields.items() if name not in known}) for record in records
+        )
         return [lost(record, "columns.unknown", others) for record, others in found if others]
 
 

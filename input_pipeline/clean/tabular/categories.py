@@ -65,7 +65,7 @@ class OneHotted:
             columns.append(numbers_N[:, None] == np.arange(len(shown)))
             names += [f"{name}={' '.join(category.split())}" for category in shown]
         made = block.without(self.categories).with_columns(names, np.concatenate(columns, axis=1), are_flags=True)
-        return made, _unknown(block, self.categories, "one_hot.unknown")
+        return made, _unknown(block, self.categories, "one_hot.other")
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Numbered:
         ]
         numbers = np.array(columns, float).reshape(len(columns), len(block.records)).T
         made = block.without(self.categories).with_columns(list(self.categories), numbers)
-        return made, _unknown(block, self.categories, "ordinal.unknown")
+        return made, _unknown(block, self.categories, "ordinal.other")
 
 
 def _check(rare: float, max_categories: int) -> None:

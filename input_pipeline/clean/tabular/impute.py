@@ -122,9 +122,7 @@ def _models(sample: Sample, max_iter: int) -> tuple[tuple[Model, ...], bool]:
     if not values_NF.size:
         return (), True
     if np.nanmax(np.abs(values_NF)) > GREATEST:
-        raise ValueError(
-            f"expected numbers up to {GREATEST:g} for regression, got greater ones; write within(..)"
-        )
+        raise ValueError(f"expected numbers up to {GREATEST:g} for regression, got greater ones; write within(..)")
     from sklearn.experimental import enable_iterative_imputer  # noqa: F401
     from sklearn.impute import IterativeImputer
     from threadpoolctl import threadpool_limits  # the order of sums must not depend on the number of threads

@@ -96,7 +96,7 @@ def test_rows_of_other_splits_change_nothing():
     assert len(kept) == 500
     assert fitted.as_json() == found
     rules = {entry.rule for entry in entries}
-    assert {"columns.unknown", "infer_types.unreadable", "one_hot.unknown", "clip_outliers.iqr"} <= rules
+    assert {"columns.unknown", "infer_types.unreadable", "one_hot.other", "clip_outliers.iqr"} <= rules
     assert fit(everything, [*ROWS, strange[0]]).as_json() != found, "a test that cannot fail"
 
 

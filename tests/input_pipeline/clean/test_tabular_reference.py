@@ -103,7 +103,7 @@ def test_one_hot_is_scikit_learns(rare):
     )
     expected = reference.fit(COLOURS[:NUM_TRAIN, None]).transform(np.append(COLOURS, "violet")[:, None])
     np.testing.assert_array_equal(numbers(found([*rows, *new])), expected)
-    assert [each.rule for each in found(new).entries] == ["one_hot.unknown"]
+    assert [each.rule for each in found(new).entries] == ["one_hot.other"]
     assert found.operations[0].has_rare == {"c": bool(rare)}
 
 
@@ -115,7 +115,7 @@ def test_ordinal_is_scikit_learns():
     sizes = [Record(f"s#{i}", fields={"size": size}) for i, size in enumerate(["mid", "low", "high", "huge"])]
     found = fitted("ordinal(('low', 'mid', 'high'), 'size')", sizes[:3])(sizes)
     assert [each.fields["size"] for each in found.records] == [1, 0, 2, None]
-    assert [(each.id, each.rule) for each in found.entries] == [("s#3", "ordinal.unknown")]
+    assert [(each.id, each.rule) for each in found.entries] == [("s#3", "ordinal.other")]
 
 
 def limits(rule, column):
