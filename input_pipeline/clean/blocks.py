@@ -102,6 +102,13 @@ def counts_of(path: pathlib.Path) -> Counts:
         return Counts(**json.loads(file.schema_arrow.metadata[b"counts"]))
 
 
+def ids_of(path: pathlib.Path) -> list[str]:
+    """Of the records of a block."""
+    import pyarrow.parquet
+
+    return pyarrow.parquet.read_table(path, columns=["id"])["id"].to_pylist()
+
+
 def ids_at(paths: Sequence[pathlib.Path], offsets: Sequence[int], numbers: np.ndarray) -> dict[int, str]:
     """The ids of these records; `offsets`: the number of each block's first record, and the number of all."""
     import pyarrow.parquet

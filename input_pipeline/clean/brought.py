@@ -1,7 +1,7 @@
 """Raw files that need no download: documentation of installed packages, and texts that are made up, with junk.
 
-    clean.files=("package:jax", "package:numpy")    what their wheels hold of documentation
-    clean.files=("synthetic:400",)                  400 files of synthetic/raw.py, written to the cache
+clean.files=("package:jax", "package:numpy")    what their wheels hold of documentation
+clean.files=("synthetic:400",)                  400 files of synthetic/raw.py, written to the cache
 """
 
 import importlib.metadata

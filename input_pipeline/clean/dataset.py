@@ -60,9 +60,7 @@ def check(data: Section) -> None:
             f"data.files: {_EXPECTED} for data.source='cleaned', or none beside data.clean, got {data.files}; {_INSTEAD}"
         )
     if data.clean and data.clean.modality != data.modality:
-        raise ValueError(
-            f"data.clean.modality: expected {data.modality!r}, that of data, got {data.clean.modality!r}"
-        )
+        raise ValueError(f"data.clean.modality: expected {data.modality!r}, that of data, got {data.clean.modality!r}")
     _check_splits(data)
 
 

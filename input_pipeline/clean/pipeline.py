@@ -14,7 +14,7 @@ from input_pipeline import cache
 from input_pipeline.clean import inputs, publish
 from input_pipeline.clean.engine import Engine
 from input_pipeline.clean.spec import Clean
-from input_pipeline.clean.stages import cleaning, collecting, deciding, fitting, splitting, writing
+from input_pipeline.clean.stages import cleaning, collecting, deciding, fitting, indexing, spans, splitting, writing
 from input_pipeline.progress import Progress, quiet
 
 
@@ -38,10 +38,16 @@ def run_on(
     """As `run`, of files that were found already, with stages in a folder of their own."""
     collected = collecting.run(stages, spec, found, engine)
     cleaned = cleaning.run(collected, spec, engine)
-    decision = deciding.run(cleaned, spec, engine)
-    placing = splitting.run(cleaned, decision, spec, engine)
-    source, places = fitting.run(cleaned, placing, spec, engine) if spec.fitted else (cleaned, placing)
-    written = writing.run(source, places, spec, engine)
-    placings = (placing, places) if spec.fitted else (placing,)
-    made = publish.Made(collected, cleaned, decision, placings, written)
-    return publish.publish(spec, output, found, made)
+    decision, sketches = deciding.run(cleaned, spec, engine)
+    source, decisions = cleaned, [decision]
+    if spec.dedup.substring_words:
+        source, rest = spans.run(cleaned, decision, spec, engine)
+        decisions.append(rest)
+    placings = [splitting.run(source, decisions[-1], spec, engine)]
+    if spec.fitted:
+        source, fitted = fitting.run(source, placings[-1], spec, engine)
+        placings.append(fitted)
+    written = writing.run(source, placings[-1], spec, engine)
+    indexed = indexing.run(decision, sketches.new, engine) if spec.dedup.index else None
+    made = publish.Made(collected, cleaned, tuple(decisions), tuple(placings), written, indexed)
+    return publish.run(spec, output, found, made, engine)

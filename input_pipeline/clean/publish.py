@@ -6,8 +6,8 @@ import os
 import pathlib
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,13 +15,13 @@ import numpy as np
 from input_pipeline import cache
 from input_pipeline.clean import blocks, splits
 from input_pipeline.clean.blocks import Counts
-from input_pipeline.clean.engine import Stage
+from input_pipeline.clean.engine import Engine, Stage
 from input_pipeline.clean.inputs import Input
 from input_pipeline.clean.spec import Clean
-from input_pipeline.clean.stages import cleaning, collecting, deciding
+from input_pipeline.clean.stages import cleaning, collecting
 from input_pipeline.clean.stages.cleaning import blocks_of
 from input_pipeline.clean.stages.deciding import Decision
-from input_pipeline.clean.stages.duplicates import offsets_of
+from input_pipeline.clean.stages.duplicates import INDEX, offsets_of
 from input_pipeline.clean.stages.splitting import Placing
 
 FORMAT = 1  # of the manifest
@@ -44,36 +44,64 @@ class Made(NamedTuple):
 
     collected: Stage
     cleaned: Stage
-    decision: Decision
+    decisions: tuple[Decision, ...]
     placings: tuple[Placing, ...]
     written: Stage
+    indexed: Stage | None
+
+    @property
+    def stages(self) -> list[Stage]:
+        """All of them, in order."""
+        decided = [*(each.stage for each in self.decisions), *(each.stage for each in self.placings)]
+        return [self.collected, self.cleaned, *decided, self.written, *([self.indexed] if self.indexed else [])]
 
 
-def publish(spec: Clean, output: pathlib.Path, found: Sequence[Input], made: Made) -> dict[str, Any]:
-    """Puts `data`, `ledger` and `manifest.json` in the place of what was there; -> the manifest."""
-    _sweep(made)
-    manifest = _manifest(spec, found, made)
-    for name, fill in (("data", _data), ("ledger", _ledger)):
-        draft = output / f"{name}.tmp"
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True)
-        fill(draft, made)
-        _replace(draft, output / name)
-    with cache.replacing(output / MANIFEST) as file:
-        file.write(json.dumps(manifest, indent=1, ensure_ascii=False).encode() + b"\n")
-    return manifest
+def run(spec: Clean, output: pathlib.Path, found: Sequence[Input], made: Made, engine: Engine) -> dict[str, Any]:
+    """Puts what was made in the place of what was there; -> the manifest."""
+    engine.run("publishing", Publishing(spec, output, tuple(found), made), 1)
+    return json.loads((output / MANIFEST).read_bytes())
+
+
+@dataclass(frozen=True)
+class Publishing:
+    """One task: writes `data`, `ledger`, `index` if it is wanted, and then the manifest."""
+
+    spec: Clean
+    output: pathlib.Path
+    inputs: tuple[Input, ...]
+    made: Made
+
+    def done(self, task: int) -> bool:
+        del task
+        try:
+            manifest = json.loads((self.output / MANIFEST).read_bytes())
+            is_there = [(self.output / name).is_dir() for name, _ in self._parts()]
+            files = [file for split in manifest["splits"].values() for file in split["files"]]
+            sizes = [(self.output / "data" / file["name"]).stat().st_size == file["bytes"] for file in files]
+        except (OSError, ValueError, KeyError):
+            return False
+        return manifest.get("keys") == [stage.key for stage in self.made.stages] and all(is_there) and all(sizes)
+
+    def __call__(self, task: int) -> None:
+        del task
+        _sweep(self.made)
+        for name, fill in self._parts():
+            draft = self.output / f"{name}.tmp"
+            shutil.rmtree(draft, ignore_errors=True)
+            draft.mkdir(parents=True)
+            fill(draft, self.made)
+            _replace(draft, self.output / name)
+        manifest = _manifest(self.spec, self.inputs, self.made)
+        with cache.replacing(self.output / MANIFEST) as file:
+            file.write(json.dumps(manifest, indent=1, ensure_ascii=False).encode() + b"\n")
+
+    def _parts(self) -> list[tuple[str, Callable[[pathlib.Path, Made], None]]]:
+        return [("data", _data), ("ledger", _ledger), *([(INDEX, _index)] if self.made.indexed else [])]
 
 
 def _sweep(made: Made) -> None:
     """Removes the drafts that killed tasks left: these stages are done, so nobody writes there any more."""
-    stages = (
-        made.collected,
-        made.cleaned,
-        made.decision.stage,
-        *(placing.stage for placing in made.placings),
-        made.written,
-    )
-    for stage in stages:
+    for stage in made.stages:
         for draft in stage.folder.rglob("*.tmp"):
             draft.unlink(missing_ok=True)
 
@@ -89,8 +117,17 @@ def _replace(draft: pathlib.Path, final: pathlib.Path) -> None:
 
 
 def _data(draft: pathlib.Path, made: Made) -> None:
-    """Hard links to the files of the last stage; copies where the file system has none."""
-    for path in sorted((made.written.folder / "data").iterdir()):
+    _link(made.written.folder / "data", draft)
+
+
+def _index(draft: pathlib.Path, made: Made) -> None:
+    assert made.indexed is not None
+    _link(made.indexed.folder, draft)
+
+
+def _link(folder: pathlib.Path, draft: pathlib.Path) -> None:
+    """Hard links to the files of a folder; copies where the file system has none."""
+    for path in sorted(folder.iterdir()):
         try:
             os.link(path, draft / path.name)
         except OSError:
@@ -109,8 +146,9 @@ def _ledgers(made: Made) -> Iterator[tuple[str, list[pathlib.Path]]]:
     """The parts of each stage's ledger."""
     for name, stage in ((collecting.NAME, made.collected), (cleaning.NAME, made.cleaned)):
         yield name, [blocks.ledger_of(path) for path in blocks_of(stage.folder)]
-    for kind in deciding.KINDS:
-        yield kind, [made.decision.ledger(kind)]
+    for decision in made.decisions:
+        for kind in decision.counts:
+            yield kind, [decision.ledger(kind)]
     for placing in made.placings:
         yield placing.name, [placing.ledger]
 
@@ -121,6 +159,7 @@ def _manifest(spec: Clean, found: Sequence[Input], made: Made) -> dict[str, Any]
     return {
         "format": FORMAT,
         "fingerprint": cache.key(*((file["name"], file["sha256"]) for file in files)),
+        "keys": [stage.key for stage in made.stages],
         "config": asdict(spec),
         "inputs": [{"name": each.name, "bytes": each.num_bytes, "sha256": each.sha256} for each in found],
         "stages": list(_stages(made)),
@@ -147,8 +186,8 @@ def _stages(made: Made) -> Iterator[dict[str, Any]]:
     for name, stage in ((collecting.NAME, made.collected), (cleaning.NAME, made.cleaned)):
         counts = sum((blocks.counts_of(path) for path in blocks_of(stage.folder)), Counts())
         yield {"name": name, "key": stage.key, **asdict(counts)}
-    counted = [(made.decision.stage, made.decision.counts)]
-    counted += [(placing.stage, placing.counts) for placing in made.placings]
+    counted = [(each.stage, each.counts) for each in made.decisions]
+    counted += [(each.stage, each.counts) for each in made.placings]
     for stage, found in counted:
         for name, counts in found.items():
             yield {"name": name, "key": stage.key, **asdict(counts)}
@@ -156,7 +195,8 @@ def _stages(made: Made) -> Iterator[dict[str, Any]]:
 
 def _clusters(made: Made, most: int = 50) -> list[dict[str, Any]]:
     """The records that stay in the place of the most others."""
-    removed = made.decision.removed
+    removed = made.decisions[0].removed
+    removed = removed[removed["like"] >= 0]
     like, counts = np.unique(removed["like"], return_counts=True)
     largest = like[np.lexsort((like, -counts))][:most]
     shown = {number: removed[removed["like"] == number][:most] for number in largest.tolist()}

@@ -26,8 +26,11 @@ class Dedup:
     threshold: float = 0.8  # the least similarity of near-duplicates: Jaccard, or the share of equal bits
     prefer: str = "first"  # which of several stays: the first by name, or the longest
     action: str = "remove"  # or keep: none is removed, and none may lie in another split than its like
+    index: bool = False  # whether <output>/index keeps what a later cleaning needs to be deduplicated `against` this
     against: tuple[str, ...] = ()  # outputs of earlier cleanings: what is in them is removed here
-    substring_words: int = 0  # a run of so many words that stands in an earlier text is cut; 0 cuts none
+    substring_words: int = (
+        0  # of texts: a run of so many words that stands before is cut; 0 cuts none; see substrings.py
+    )
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold <= 1:
@@ -35,6 +38,8 @@ class Dedup:
         one_of(PREFERENCES, "dedup.", prefer=self.prefer)
         one_of(ACTIONS, "dedup.", action=self.action)
         at_least(0, "dedup.", substring_words=self.substring_words)
+        if self.substring_words and self.action == "keep":
+            raise ValueError("dedup.substring_words: expected dedup.action='remove' beside it, got 'keep'; write 0")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ written last. A later run takes the old records as its first numbers and opens a
 record takes `bytes_per_record` and its id; in memory, 10 bytes in `candidates.Standing`, and what is compared.
 """
 
+import hashlib
 import json
 import pathlib
 from collections.abc import Iterable, Sequence
@@ -16,7 +17,7 @@ from input_pipeline import cache
 from input_pipeline.clean.similar.sketch import Evidence, Near, Sketches, Store, take
 
 FORMAT = "near-duplicates 1"
-_INDEX = "index.json"
+INDEX = "index.json"  # written last
 _NAMES = ("exact", "bands", "evidence", "offsets")
 
 
@@ -57,9 +58,9 @@ def select(block: Block, numbers: np.ndarray) -> Block:
     return Block(ids, Sketches(exact_N2[numbers], bands_NK[numbers], take(evidence, numbers)))
 
 
-def write(folder: pathlib.Path, blocks: Iterable[Block], *, near: Near) -> None:
+def write(folder: pathlib.Path, blocks: Iterable[Block], *, near: Near | None) -> None:
     """Writes a release's survivors, block by block, of which one is in memory at a time."""
-    counts = []
+    counts, digest = [], hashlib.sha256()
     for number, (ids, (exact_N2, bands_NK, evidence)) in enumerate(blocks):
         arrays = (exact_N2, bands_NK, evidence.flat, evidence.offsets)
         for name, array in zip(_NAMES, arrays, strict=True):
@@ -68,11 +69,13 @@ def write(folder: pathlib.Path, blocks: Iterable[Block], *, near: Near) -> None:
         with cache.replacing(_file(folder, number, "ids.json")) as file:
             file.write(json.dumps(list(ids)).encode())
         counts.append(len(ids))
-    with cache.replacing(folder / _INDEX) as file:
-        file.write(json.dumps({"format": FORMAT, "near": repr(near), "records": counts}).encode())
+        digest.update(np.ascontiguousarray(exact_N2).tobytes())
+    with cache.replacing(folder / INDEX) as file:
+        about = {"format": FORMAT, "near": repr(near), "records": counts, "sha256": digest.hexdigest()}
+        file.write(json.dumps(about).encode())
 
 
-def read(folder: pathlib.Path, *, near: Near) -> Release:
+def read(folder: pathlib.Path, *, near: Near | None) -> Release:
     """The release in a folder.
 
     Raises:
@@ -90,13 +93,23 @@ def read(folder: pathlib.Path, *, near: Near) -> Release:
     return Release(blocks)
 
 
+def identity(folder: pathlib.Path) -> str:
+    """A hex name for what a release holds.
+
+    Raises:
+      ValueError: no whole index there.
+    """
+    return cache.key(json.dumps(_about(folder)))
+
+
 def _about(folder: pathlib.Path) -> dict[str, Any]:
     try:
-        about = json.loads((folder / _INDEX).read_bytes())
+        about = json.loads((folder / INDEX).read_bytes())
     except (OSError, ValueError) as error:
-        raise ValueError(f"dedup.against: expected an index of a finished cleaning in {folder}: {error}") from None
+        message = f"expected the output of a cleaning with dedup.index=True, but {folder}: {error}"
+        raise ValueError(f"dedup.against: {message}; run that again with --config.dedup.index=True") from None
     if about.get("format") != FORMAT:
-        raise ValueError(f"dedup.against: expected {FORMAT!r} in {folder / _INDEX}, got {about.get('format')!r}")
+        raise ValueError(f"dedup.against: expected {FORMAT!r} in {folder / INDEX}, got {about.get('format')!r}")
     return about
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from jaxtyping import Bool, Int64
 
 from input_pipeline import cache
 from input_pipeline.clean import blocks
@@ -17,11 +18,12 @@ from input_pipeline.clean.similar import clusters
 from input_pipeline.clean.spec import Clean
 from input_pipeline.clean.stages import duplicates
 from input_pipeline.clean.stages.cleaning import blocks_of
-from input_pipeline.clean.stages.duplicates import offsets_of
+from input_pipeline.clean.stages.duplicates import All, offsets_of, save
 
 NAME = "dedup"
 KINDS = ("exact", "near")
-# Of a record that was removed: its number, that of the one it repeats (which may itself be near to a third), how alike
+# Of a record that was removed: its number, that of the one it repeats (which may itself be near to a third; below 0 in
+# an earlier release), how alike they
 # they are, and the kind.
 REMOVED = np.dtype([("number", "<i8"), ("like", "<i8"), ("similarity", "<f8"), ("kind", "<i8")])
 
@@ -33,48 +35,82 @@ class Decision:
     stage: Stage
 
     @property
+    def is_done(self) -> bool:
+        """Whether its files are there."""
+        return self._counts.exists()
+
+    def write(
+        self,
+        *,
+        removed: np.ndarray,
+        edges_E2: Int64[np.ndarray, "E 2"],
+        num_records: int,
+        ledgers: Mapping[str, bytes],
+        counts: Mapping[str, Counts],
+    ) -> None:
+        """Leaves its files, the counts last; `ledgers` and `counts` by kind."""
+        save(self.stage.folder / "families.npy", clusters.clusters(num_records, edges_E2))
+        save(self.stage.folder / "edges.npy", edges_E2)
+        save(self.stage.folder / "removed.npy", removed)
+        for kind, lines in ledgers.items():
+            with cache.replacing(self.ledger(kind)) as file:
+                file.write(lines)
+        with cache.replacing(self._counts) as file:
+            file.write(json.dumps({kind: asdict(each) for kind, each in counts.items()}).encode())
+
+    @property
     def removed(self) -> np.ndarray:
         """REMOVED, in the order of numbers."""
         return np.load(self.stage.folder / "removed.npy")
 
     @property
-    def edges(self) -> np.ndarray:
-        """Every pair of near-duplicates that was found, [E, 2], and of equal records where these stay."""
+    def edges(self) -> Int64[np.ndarray, "E 2"]:
+        """Every pair of near-duplicates that was found, and of equal records where these stay."""
         return np.load(self.stage.folder / "edges.npy")
 
     @property
-    def families(self) -> np.ndarray:
-        """For each record the least number of those that edges connect it with, [N]."""
+    def families(self) -> Int64[np.ndarray, "N"]:
+        """For each record the least number of those that edges connect it with."""
         return np.load(self.stage.folder / "families.npy")
+
+    def stays(self, num_records: int) -> Bool[np.ndarray, "{num_records}"]:
+        """Which records were not removed."""
+        stays = np.ones(num_records, bool)
+        stays[self.removed["number"]] = False
+        return stays
 
     @property
     def counts(self) -> dict[str, Counts]:
-        """Of `exact` and `near`."""
-        return {name: Counts(**found) for name, found in json.loads(_counts_file(self.stage).read_bytes()).items()}
+        """Of each kind, in order."""
+        return {name: Counts(**found) for name, found in json.loads(self._counts.read_bytes()).items()}
 
     def ledger(self, kind: str) -> pathlib.Path:
-        """The lines of one of KINDS."""
+        """The lines of one kind."""
         return self.stage.folder / f"{kind}.jsonl"
 
+    @property
+    def _counts(self) -> pathlib.Path:
+        return self.stage.folder / "counts.json"
 
-def run(cleaned: Stage, spec: Clean, engine: Engine) -> Decision:
-    """The stages after `clean`, done."""
+
+def run(cleaned: Stage, spec: Clean, engine: Engine) -> tuple[Decision, All]:
+    """The stages after `clean`, done, and the sketches.
+
+    Raises:
+      ValueError: no index of an earlier release, or one of other sketches.
+    """
     sketched, sketches = duplicates.sketch(cleaned, spec, engine)
     stage, first_N = duplicates.equal(sketched, sketches, spec, engine)
     stage, resolved = duplicates.alike(stage, sketches, first_N, spec.dedup, engine)
     decision = Decision(stage.then(NAME, spec.dedup.action))
-    if not _counts_file(decision.stage).exists():
+    if not decision.is_done:
         edges_E2 = resolved.edges_E2
         removed = _removed(first_N, resolved.original_N, resolved.similarity_N)
         if spec.dedup.action == "keep":
             edges_E2 = np.concatenate([edges_E2, np.stack([removed["like"], removed["number"]], axis=1)])
-            removed = removed[:0]
-        folder = decision.stage.folder
-        _save(folder / "families.npy", clusters.clusters(len(first_N), edges_E2))
-        _save(folder / "edges.npy", edges_E2)
-        _save(folder / "removed.npy", removed)
-        _tell(decision, removed, cleaned.folder, sketches.sizes(), threshold=spec.dedup.threshold)
-    return decision
+            removed = removed[removed["like"] < sketches.num_old]
+        _write(decision, removed, edges_E2, cleaned, sketches, threshold=spec.dedup.threshold)
+    return decision, sketches
 
 
 def _removed(first_N: np.ndarray, original_N: np.ndarray, similarity_N: np.ndarray) -> np.ndarray:
@@ -87,14 +123,31 @@ def _removed(first_N: np.ndarray, original_N: np.ndarray, similarity_N: np.ndarr
     return found[(first_N != numbers) | (original_N != numbers)]
 
 
-def _tell(
-    decision: Decision, removed: np.ndarray, source: pathlib.Path, sizes_N: np.ndarray, *, threshold: float
+def _write(
+    decision: Decision, removed: np.ndarray, edges_E2: np.ndarray, cleaned: Stage, sketches: All, *, threshold: float
 ) -> None:
-    """Writes the ledgers, and then the counts."""
+    """In the numbers of the cleaned records alone: old ones are -1, -2, ..."""
+    num_old, sizes_N = sketches.num_old, sketches.sizes()
+    removed = removed[removed["number"] >= num_old]
+    removed["number"] -= num_old
+    removed["like"] = np.where(removed["like"] < num_old, -1 - removed["like"], removed["like"] - num_old)
+    decision.write(
+        removed=removed,
+        edges_E2=edges_E2[(edges_E2 >= num_old).all(axis=1)] - num_old,
+        num_records=len(sizes_N) - num_old,
+        ledgers=_ledgers(removed, cleaned.folder, sketches.old_ids(), threshold=threshold),
+        counts=_counted(removed, sizes_N[num_old:]),
+    )
+
+
+def _ledgers(
+    removed: np.ndarray, source: pathlib.Path, old_ids: Sequence[str], *, threshold: float
+) -> dict[str, bytes]:
     offsets = offsets_of(source)
-    ids = blocks.ids_at(blocks_of(source), offsets, removed["like"])
+    ids = blocks.ids_at(blocks_of(source), offsets, removed["like"][removed["like"] >= 0])
+    ids |= {-1 - number: id for number, id in enumerate(old_ids)}
     least = (1.0, threshold)
-    lines: list[list[str]] = [[], []]
+    lines: list[list[bytes]] = [[], []]
     for block, (low, high) in enumerate(itertools.pairwise(offsets)):
         begin, end = np.searchsorted(removed["number"], [low, high])
         records: Sequence[Record] = blocks.read(blocks_of(source)[block]) if end > begin else ()
@@ -103,13 +156,8 @@ def _tell(
             entry = Entry(
                 record.id, KINDS[kind], round(similarity, 6), least[kind], excerpt=excerpt(record.text), like=ids[like]
             )
-            lines[kind].append(json.dumps(as_json(entry, KINDS[kind]), ensure_ascii=False))
-    for kind, each in zip(KINDS, lines, strict=True):
-        with cache.replacing(decision.ledger(kind)) as file:
-            file.writelines(f"{line}\n".encode() for line in each)
-    with cache.replacing(_counts_file(decision.stage)) as file:
-        counts = _counted(removed, sizes_N)
-        file.write(json.dumps({kind: asdict(each) for kind, each in counts.items()}).encode())
+            lines[kind].append(json.dumps(as_json(entry, KINDS[kind]), ensure_ascii=False).encode() + b"\n")
+    return {kind: b"".join(each) for kind, each in zip(KINDS, lines, strict=True)}
 
 
 def _counted(removed: np.ndarray, sizes_N: np.ndarray) -> Mapping[str, Counts]:
@@ -127,12 +175,3 @@ def _counted(removed: np.ndarray, sizes_N: np.ndarray) -> Mapping[str, Counts]:
         )
         num_records, num_bytes = found[name].records_out, found[name].bytes_out
     return found
-
-
-def _counts_file(stage: Stage) -> pathlib.Path:
-    return stage.folder / "counts.json"
-
-
-def _save(path: pathlib.Path, array: np.ndarray) -> None:
-    with cache.replacing(path) as file:
-        np.save(file, array)

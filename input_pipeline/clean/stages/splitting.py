@@ -99,7 +99,7 @@ def run(cleaned: Stage, decision: Decision, spec: Clean, engine: Engine) -> Plac
         facts, types = describing.read(described.folder, [path.stem for path in blocks_of(cleaned.folder)])
         places = _places(facts, decision, spec)
         _check(places, decision.edges, cleaned.folder)
-        rest = (places == splits.NOWHERE) & _stays(decision, len(places))
+        rest = (places == splits.NOWHERE) & decision.stays(len(places))
         placing.write(
             places=places,
             facts=facts,
@@ -114,16 +114,10 @@ def _places(facts: np.ndarray, decision: Decision, spec: Clean) -> np.ndarray:
     """Records that are alike but stay share the group of the first of them, unless the config says what a group is."""
     if spec.dedup.action == "keep" and not spec.split.by:
         facts["group"] = facts["group"][decision.families]
-    stays = _stays(decision, len(facts))
+    stays = decision.stays(len(facts))
     places = np.full(len(facts), splits.NOWHERE, np.int8)
     places[stays] = _drawn(facts[stays], spec.split)
     return places
-
-
-def _stays(decision: Decision, num_records: int) -> np.ndarray:
-    stays = np.ones(num_records, bool)
-    stays[decision.removed["number"]] = False
-    return stays
 
 
 def _drawn(facts: np.ndarray, split: Split) -> np.ndarray:

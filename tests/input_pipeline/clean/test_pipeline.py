@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import made_corpus
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from input_pipeline.clean import pipeline
 from input_pipeline.clean.engine.local import Local
 from input_pipeline.clean.spec import Clean, Dedup, Output, Split
+from input_pipeline.synthetic import stories
 
 ROOT = pathlib.Path(__file__).parents[3]
 COMMAND = """
@@ -152,4 +154,61 @@ def test_only_what_depends_on_a_change_runs_again(corpus, whole, tmp_path):
     told.clear()
     changed = spec_of(corpus, whole[0].parent, split=Split(train=0.5, val=0.25, test=0.25))
     run(changed, output, progress=lambda label, done, total: told.append(label))
-    assert ran() == {"writing", "describing the dataset"}
+    assert ran() == {"writing", "describing the dataset", "publishing"}
+
+
+def test_a_lost_file_is_put_back(corpus, whole, tmp_path):
+    output = tmp_path / "out"
+    spec = spec_of(corpus, whole[0].parent)
+    run(spec, output)
+    before = tree(output)
+    next((output / "data").iterdir()).unlink()
+    run(spec, output)
+    assert tree(output) == before
+
+
+def test_what_an_earlier_release_has_is_left_out(tmp_path):
+    made_corpus.write(tmp_path / "old", num_files=4)
+    made_corpus.write(tmp_path / "new", num_files=1)
+    (tmp_path / "new/part-0.jsonl").rename(tmp_path / "new/again.jsonl")
+    fresh = [{"text": stories.text(1000 + i, num_bytes=1200).decode()} for i in range(10)]
+    (tmp_path / "new/fresh.jsonl").write_text("".join(json.dumps(row) + "\n" for row in fresh))
+    base = Clean(block_records=50, cache=str(tmp_path / "cache"), output=Output(format="jsonl"))
+    dedup = Dedup(near="minhash(ngram=5)", index=True)
+    old = replace(base, files=(f"{tmp_path}/old/*",), dedup=dedup, split=Split(val=0.1))
+    run(old, tmp_path / "first")
+    new = replace(base, files=(f"{tmp_path}/new/*",), dedup=replace(dedup, against=(f"{tmp_path}/first",)))
+    manifest = run(new, tmp_path / "second")
+    assert {row["id"] for row in records(tmp_path / "second")} == {f"fresh.jsonl#{i}" for i in range(10)}
+    removed = {line["id"]: line for line in ledger(tmp_path / "second")}
+    assert len(removed) == made_corpus.NUM_STORIES * 6 // 5
+    old_ids = {row["id"] for row in records(tmp_path / "first")}
+    firsts = {line["like"] for line in removed.values() if line["rule"] == "near"}
+    assert firsts <= old_ids
+    assert manifest["clusters"] == []
+    with pytest.raises(ValueError, match=r"dedup.against: expected an index of MinHash\(.*ngram=4"):
+        run(replace(new, dedup=replace(new.dedup, near="minhash(ngram=4)")), tmp_path / "third")
+    with pytest.raises(ValueError, match=r"dedup.against: expected the output of a cleaning with dedup.index=True"):
+        run(replace(new, dedup=replace(new.dedup, against=(f"{tmp_path}/nothing",))), tmp_path / "third")
+
+
+def test_spans_that_stand_before_are_cut(tmp_path):
+    (tmp_path / "raw").mkdir()
+    texts = [stories.text(i, num_bytes=1200).decode() for i in range(9)]
+    shared = " ".join(f"word{i}" for i in range(60))
+    rows = [f"{text}\n{shared}" if i % 3 == 0 else text for i, text in enumerate(texts)]
+    (tmp_path / "raw/all.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in rows))
+    spec = Clean(
+        files=(f"{tmp_path}/raw/*",),
+        block_records=2,
+        cache=str(tmp_path / "cache"),
+        dedup=Dedup(near="minhash(ngram=5)", substring_words=50),
+        split=Split(val=0, test=0),
+        output=Output(format="jsonl"),
+    )
+    manifest = run(spec, tmp_path / "out")
+    assert [row["text"].strip() for row in records(tmp_path / "out")] == [rows[0], *texts[1:]]
+    assert {line["id"]: line["value"] for line in ledger(tmp_path / "out")} == {"all.jsonl#3": 60, "all.jsonl#6": 60}
+    spans = next(stage for stage in manifest["stages"] if stage["name"] == "spans")
+    assert spans["changed"] == {"substrings.repeat": 2}
+    assert spans["records_out"] == 9
