@@ -15,7 +15,7 @@ pytestmark = pytest.mark.fast
 ROWS = (
     {"age": "31", "pay": "1,200", "sex": " male ", "label": "x"},
     {"age": "?", "pay": "$3.5k", "sex": "NA", "label": "y"},
-    {"age": "", "pay": "n/a", "sex": None, "label": None},
+    {"age": "", "pay": " n/a ", "sex": None, "label": None},
     {"age": math.inf, "pay": math.nan, "sex": 'a "b"\n c', "label": "  "},
 )
 

@@ -229,7 +229,9 @@ def test_one_row_and_columns_without_values(line):
 def test_constant_columns_are_not_divided_by_nothing():
     same = simple(*[0.1] * 50, 0.1)
     for rule in ("std", "robust", "minmax"):
-        assert {each.fields["a"] for each in fit(f"standardize('{rule}')", same, untouched=())(same).records} == {0.0}
+        found = fit(f"standardize('{rule}')", same, untouched=())
+        assert {each.fields["a"] for each in found(same).records} == {0.0}
+        assert found(simple(5.1)).records[0].fields == {"a": 5.0}
     for rule in ("zscore", "iqr", "mad"):
         new = simple(5.0)
         assert fit(f"clip_outliers('{rule}')", same, untouched=())(new) == (new, [])
