@@ -12,11 +12,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from input_pipeline.clean.similar.minhash import MinHash
+from input_pipeline.clean.similar.picture import PerceptualHash
+from input_pipeline.clean.similar.sound import AudioFingerprint
 
 # What `dedup.near` may name, by modality: each makes a `sketch.Near`, to which the run gives its `threshold`.
 NEAR: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     "text": {"minhash": MinHash},
-    "image": {},
-    "audio": {},
+    "image": {"perceptual_hash": PerceptualHash},
+    "audio": {"audio_fingerprint": AudioFingerprint},
     "table": {},
 }
