@@ -26,6 +26,7 @@ from input_pipeline.clean.stages.splitting import Placing
 
 FORMAT = 1  # of the manifest
 MANIFEST = "manifest.json"
+FITTED = "fitted.json"  # what a table learnt from its training rows: tabular.from_json
 _PACKAGES = (
     "numpy",
     "pyarrow",
@@ -64,7 +65,7 @@ def run(spec: Clean, output: pathlib.Path, found: Sequence[Input], made: Made, e
 
 @dataclass(frozen=True)
 class Publishing:
-    """One task: writes `data`, `ledger`, `index` if it is wanted, and then the manifest."""
+    """One task: writes `data`, `ledger`, `index` and `fitted.json` where there are any, and then the manifest."""
 
     spec: Clean
     output: pathlib.Path
@@ -91,6 +92,9 @@ class Publishing:
             draft.mkdir(parents=True)
             fill(draft, self.made)
             _replace(draft, self.output / name)
+        if self.spec.fitted:
+            with cache.replacing(self.output / FITTED) as file:
+                file.write((self.made.placings[-1].stage.folder / FITTED).read_bytes())
         manifest = _manifest(self.spec, self.inputs, self.made)
         with cache.replacing(self.output / MANIFEST) as file:
             file.write(json.dumps(manifest, indent=1, ensure_ascii=False).encode() + b"\n")
