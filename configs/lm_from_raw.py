@@ -21,7 +21,7 @@ def get_config(arg: str = "") -> ConfigDict:
             source="cleaned",
             clean=dict(
                 files=tuple(f"package:{name}" for name in PACKAGES),
-                steps="",
+                steps="html|fix_text|gopher_quality|gopher_repetition|mask_pii",
                 dedup=dict(near="minhash(ngram=5)", threshold=0.8),
                 split=dict(train=0.9, val=0.05, test=0.05),
             ),

@@ -7,6 +7,7 @@ import numpy as np
 
 from input_pipeline.documents import BadRecord
 
+_LISTS = {bytes: "bytes_list", int: "int64_list", float: "float_list"}
 _INT16 = np.iinfo(np.int16)
 
 
@@ -90,17 +91,20 @@ def _features(raw: bytes) -> Any:
         raise BadRecord("not a tf.train.Example") from None
 
 
-def encode(features: Mapping[str, bytes | str | float]) -> bytes:
+def encode(features: Mapping[str, bytes | str | float | type]) -> bytes:
     """A tf.train.Example with one value a feature: bytes, text in UTF-8, a whole number (bool too) or a float.
 
-    The same features give the same bytes in every process.
+    A type, `bytes`, `int` or `float`, stands for a feature of its kind that has no value. The same features give the
+    same bytes in every process.
     """
     from tensorflow_datasets.proto import tf_example_pb2
 
     made = tf_example_pb2.Example()
     for name, value in features.items():
         feature = made.features.feature[name]
-        if isinstance(value, bytes | str):
+        if isinstance(value, type):
+            getattr(feature, _LISTS[value]).SetInParent()
+        elif isinstance(value, bytes | str):
             feature.bytes_list.value.append(value.encode() if isinstance(value, str) else value)
         elif isinstance(value, int):
             feature.int64_list.value.append(value)

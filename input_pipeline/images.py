@@ -107,6 +107,15 @@ def _broken(error: BaseException) -> BadRecord:
     return BadRecord(f"{kind} picture: {message[:80]}" if message else f"{kind} picture", kind)
 
 
+def channels(raw: bytes) -> int:
+    """How many numbers of 8 bits a pixel has: 1, 3 or 4; 0 for palettes, 16 bits and what does not open."""
+    try:
+        with opened(raw) as image:
+            return {"L": 1, "RGB": 3, "RGBA": 4}.get(image.mode, 0)
+    except BadRecord:
+        return 0
+
+
 def upright(image: Any) -> Any:
     """Turned as its EXIF data say; a picture whose EXIF data are broken stays as it lies."""
     from PIL import ImageOps

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from input_pipeline import cache, files, remote
 from input_pipeline.clean import blocks, inputs, pipeline, publish, splits
 from input_pipeline.clean.engine.local import Local
+from input_pipeline.clean.schema import Schema
 from input_pipeline.clean.spec import Clean
 from input_pipeline.clean.stages.cleaning import contents
 from input_pipeline.files import File
@@ -46,7 +47,7 @@ class Dataset:
 
     format: str  # a key of formats.FORMATS
     parts: Mapping[str, Sequence[File]]  # by split, those that have a record
-    types: Mapping[str, str]  # of its fields: formats.Schema
+    schema: Schema
 
 
 def check(data: Section) -> None:
@@ -57,7 +58,8 @@ def check(data: Section) -> None:
         return
     if (data.clean is None) != (len(data.files) == 1) or (data.clean and data.files):
         raise ValueError(
-            f"data.files: {_EXPECTED} for data.source='cleaned', or none beside data.clean, got {data.files}; {_INSTEAD}"
+            f"data.files: {_EXPECTED} for data.source='cleaned', or none beside data.clean, got {data.files}; "
+            f"{_INSTEAD}"
         )
     if data.clean and data.clean.modality != data.modality:
         raise ValueError(f"data.clean.modality: expected {data.modality!r}, that of data, got {data.clean.modality!r}")
@@ -77,7 +79,7 @@ def _check_splits(data: Section) -> None:
             )
         if split in seen:
             raise ValueError(f"data.{field}: expected another split than data.{seen[split]}, got {split!r} too")
-        if data.clean and not getattr(data.clean.split, split):
+        if data.clean and not data.clean.split.shares[splits.NAMES.index(split)]:
             raise ValueError(f"data.clean.split.{split}: expected a share above 0, since data.{field} reads it, got 0")
         seen[split] = field
 
@@ -99,7 +101,7 @@ def find(data: Section, *, progress: Progress) -> Dataset:
         split: [_file(folder, each, cache_dir, progress) for each in told["files"]]
         for split, told in manifest["splits"].items()
     }
-    return Dataset(config["output"]["format"], parts, manifest["fields"])
+    return Dataset(config["output"]["format"], parts, Schema(data.modality, manifest["fields"]))
 
 
 def _made(spec: Clean, data: Section, cache_dir: pathlib.Path, progress: Progress) -> pathlib.Path:

@@ -1,63 +1,20 @@
 """How a cleaned dataset is written: JSON lines, Parquet, or ArrayRecord with the metadata of TFDS.
 
-The columns are the same in all: `id`, then `text` or the payload (`image`, `audio`), then every field that any record
-has, each of one type in the whole dataset.
+The columns are the same in all (`schema.py`), and so is the order of records. The same records give the same bytes.
 """
 
 import json
+import math
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from input_pipeline import cache, example
-from input_pipeline.clean.record import Fields, Record
+from input_pipeline.clean.record import Record
+from input_pipeline.clean.schema import ID, Schema, base
 
-CONTENT = {"text": "text", "image": "image", "audio": "audio", "table": ""}  # by modality: its column
-# From the narrowest to the widest: what can stand for the others.
-TYPES = ("null", "bool", "int", "float", "str")
-_TYPE_OF = {type(None): "null", bool: "bool", int: "int", float: "float", str: "str"}
-_INT64 = 1 << 63
-
-
-@dataclass(frozen=True)
-class Schema:
-    """The columns of a dataset."""
-
-    modality: str
-    types: Mapping[str, str]  # field -> one of TYPES
-
-    def row(self, record: Record) -> dict[str, Any]:
-        """A record's cells, in the order of the columns."""
-        content = CONTENT[self.modality]
-        row: dict[str, Any] = {"id": record.id}
-        if content:
-            row[content] = record.text if content == "text" else record.payload
-        return row | {name: _as(record.fields.get(name), kind) for name, kind in self.types.items() if name not in row}
-
-
-def types_of(fields: Iterable[Fields]) -> dict[str, str]:
-    """The narrowest type of each field that holds all its values."""
-    found: dict[str, str] = {}
-    for each in fields:
-        for name, value in each.items():
-            kind = "float" if type(value) is int and abs(value) >= _INT64 else _TYPE_OF[type(value)]
-            found[name] = wider(found.get(name, "null"), kind)
-    return found
-
-
-def wider(one: str, other: str) -> str:
-    """The narrowest type that holds the values of both; a truth value beside a number is written as text."""
-    low, high = sorted((one, other), key=TYPES.index)
-    return "str" if low == "bool" and high in ("int", "float") else high
-
-
-def _as(value: Any, kind: str) -> Any:
-    if value is None:
-        return None
-    if kind == "str" and not isinstance(value, str):
-        return json.dumps(value)
-    return float(value) if kind == "float" else value
+_ROWS = 512  # of a row group, at most,
+_BYTES = 8 << 20  # and of text and payload in it, unless a record alone is larger
 
 
 class Format(Protocol):
@@ -76,7 +33,7 @@ class Format(Protocol):
 
 
 class Jsonl:
-    """One object a line."""
+    """One object a line; a missing value is null. JSON has no infinity: it is written 1e999, which reads as one."""
 
     def name(self, dataset: str, split: str, shard: int, num_shards: int) -> str:
         return f"{split}-{shard:05d}-of-{num_shards:05d}.jsonl"
@@ -84,8 +41,16 @@ class Jsonl:
     def write(self, path: pathlib.Path, records: Iterable[Record], schema: Schema) -> None:
         with cache.replacing(path) as file:
             for record in records:
-                line = json.dumps(schema.row(record), ensure_ascii=False, allow_nan=False)
-                file.write(line.encode() + b"\n")
+                file.write(self._line(schema.row(record)).encode() + b"\n")
+
+    def _line(self, row: Mapping[str, Any]) -> str:
+        cells = (f"{json.dumps(name, ensure_ascii=False)}: {self._cell(value)}" for name, value in row.items())
+        return f"{{{', '.join(cells)}}}"
+
+    def _cell(self, value: Any) -> str:
+        if isinstance(value, float) and math.isinf(value):
+            return "1e999" if value > 0 else "-1e999"
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
     def finish(
         self, folder: pathlib.Path, dataset: str, schema: Schema, splits: Mapping[str, Sequence[tuple[int, int]]]
@@ -94,9 +59,7 @@ class Jsonl:
 
 
 class Parquet:
-    """Columns, in row groups of some hundred records."""
-
-    _ROWS = 512
+    """Columns, in row groups of some megabytes; a missing value is null."""
 
     def name(self, dataset: str, split: str, shard: int, num_shards: int) -> str:
         return f"{split}-{shard:05d}-of-{num_shards:05d}.parquet"
@@ -105,34 +68,11 @@ class Parquet:
         import pyarrow
         import pyarrow.parquet
 
-        columns = self._columns(schema)
+        columns = arrow_schema(schema)
         with cache.replacing(path) as file, pyarrow.parquet.ParquetWriter(file, columns, compression="zstd") as writer:
-            rows: list[dict[str, Any]] = []
-            for record in records:
-                rows.append(schema.row(record))
-                if len(rows) == self._ROWS:
-                    writer.write_table(pyarrow.Table.from_pylist(rows, columns))
-                    rows = []
-            if rows:
+            for group in _groups(records):
+                rows = [schema.row(record) for record in group]
                 writer.write_table(pyarrow.Table.from_pylist(rows, columns))
-
-    def _columns(self, schema: Schema) -> Any:
-        import pyarrow
-
-        kinds = {
-            "null": pyarrow.string(),
-            "bool": pyarrow.bool_(),
-            "int": pyarrow.int64(),
-            "float": pyarrow.float64(),
-            "str": pyarrow.large_string(),
-        }
-        content = CONTENT[schema.modality]
-        columns = {"id": pyarrow.string()}
-        if content:
-            columns[content] = pyarrow.large_string() if content == "text" else pyarrow.large_binary()
-        return pyarrow.schema(
-            columns | {name: kinds[kind] for name, kind in schema.types.items() if name not in columns}
-        )
 
     def finish(
         self, folder: pathlib.Path, dataset: str, schema: Schema, splits: Mapping[str, Sequence[tuple[int, int]]]
@@ -140,14 +80,47 @@ class Parquet:
         del folder, dataset, schema, splits
 
 
+def arrow_schema(schema: Schema) -> Any:
+    """The columns as Arrow has them."""
+    import pyarrow
+
+    kinds = {
+        "null": pyarrow.large_string(),
+        "bool": pyarrow.bool_(),
+        "int": pyarrow.int64(),
+        "long": pyarrow.int64(),
+        "float": pyarrow.float64(),
+        "str": pyarrow.large_string(),
+    }
+    columns = {ID: pyarrow.string()}
+    if schema.content:
+        columns[schema.content] = pyarrow.large_string() if schema.content == "text" else pyarrow.large_binary()
+    return pyarrow.schema(columns | {name: kinds[base(kind)] for name, kind in schema.kinds.items()})
+
+
+def _groups(records: Iterable[Record]) -> Iterator[list[Record]]:
+    group: list[Record] = []
+    size = 0
+    for record in records:
+        more = len(record.text) + len(record.payload)
+        if group and (len(group) == _ROWS or size + more > _BYTES):
+            yield group
+            group, size = [], 0
+        group.append(record)
+        size += more
+    if group:
+        yield group
+
+
 class ArrayRecord:
     """tf.train.Examples, and the files that `tfds.builder_from_directory` reads.
 
-    There is no missing value in an Example: text is "", a number -1 or NaN. Sound is its encoded bytes, since
-    TFDS decodes its own `Audio` with TensorFlow alone.
+    A column that some record lacks is a list of one value, or of none. Fractions have 32 bits in an Example: what needs
+    64 is for Parquet. Sound is its encoded bytes, since TFDS decodes its own `Audio` with TensorFlow alone; so are
+    pictures whose channels differ, of which TFDS without OpenCV can read no grey ones.
     """
 
-    _MISSING: Mapping[str, Any] = {"null": "", "str": "", "bool": 0, "int": -1, "float": float("nan")}
+    _EMPTY: Mapping[str, type] = {"null": bytes, "str": bytes, "bool": int, "int": int, "long": int, "float": float}
 
     def name(self, dataset: str, split: str, shard: int, num_shards: int) -> str:
         return f"{dataset}-{split}.array_record-{shard:05d}-of-{num_shards:05d}"
@@ -155,20 +128,22 @@ class ArrayRecord:
     def write(self, path: pathlib.Path, records: Iterable[Record], schema: Schema) -> None:
         from array_record.python import array_record_module
 
+        empty = {name: self._EMPTY[base(kind)] for name, kind in schema.kinds.items()}
         with cache.replacing(path) as file:
             writer = array_record_module.ArrayRecordWriter(file.name, "group_size:1")
             try:
                 for record in records:
-                    writer.write(example.encode(self._filled(schema.row(record), schema)))
+                    row = schema.row(record)
+                    filled = {name: empty[name] if value is None else value for name, value in row.items()}
+                    writer.write(example.encode(filled))
             finally:
                 writer.close()
-
-    def _filled(self, row: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
-        return {name: self._MISSING[schema.types[name]] if value is None else value for name, value in row.items()}
 
     def finish(
         self, folder: pathlib.Path, dataset: str, schema: Schema, splits: Mapping[str, Sequence[tuple[int, int]]]
     ) -> None:
+        if not splits:
+            return  # TFDS knows no dataset without a record
         import tensorflow_datasets as tfds
 
         infos = [
@@ -187,26 +162,32 @@ class ArrayRecord:
         )
 
     def _features(self, schema: Schema) -> Any:
+        from tensorflow_datasets import features
+
+        found = {ID: features.Text()}
+        if schema.content:
+            found[schema.content] = self._content(schema)
+        return features.FeaturesDict(found | {name: self._feature(kind) for name, kind in schema.kinds.items()})
+
+    def _content(self, schema: Schema) -> Any:
         import numpy as np
         from tensorflow_datasets import features
 
-        kinds = {"null": features.Text, "str": features.Text}
-        numbers = {"bool": np.bool_, "int": np.int64, "float": np.float32}
-        content = CONTENT[schema.modality]
-        contents = {
-            "text": features.Text,
-            "image": lambda: features.Image(shape=(None, None, None)),
-            "audio": lambda: features.Tensor(shape=(), dtype=np.bytes_),
-        }
-        found = {"id": features.Text()} | ({content: contents[content]()} if content else {})
-        return features.FeaturesDict(
-            found
-            | {
-                name: kinds[kind]() if kind in kinds else features.Scalar(numbers[kind])
-                for name, kind in schema.types.items()
-                if name not in found
-            }
-        )
+        if schema.content == "text":
+            return features.Text()
+        if schema.content == "image" and schema.channels:
+            return features.Image(shape=(None, None, schema.channels))
+        return features.Tensor(shape=(), dtype=np.bytes_)
+
+    def _feature(self, kind: str) -> Any:
+        import numpy as np
+        from tensorflow_datasets import features
+
+        numbers = {"bool": np.bool_, "int": np.int64, "long": np.int64, "float": np.float32}
+        known = base(kind)
+        if known not in numbers:
+            return features.Sequence(features.Text()) if known != kind or kind == "null" else features.Text()
+        return features.Tensor(shape=() if known == kind else (None,), dtype=numbers[known])
 
 
 FORMATS: Mapping[str, Format] = {"array_record": ArrayRecord(), "parquet": Parquet(), "jsonl": Jsonl()}

@@ -1,5 +1,6 @@
 """The description of a cleaning: one frozen dataclass a section, checked the moment it is made."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,6 +14,7 @@ from input_pipeline.clean.similar import NEAR
 from input_pipeline.clean.similar.sketch import Near
 from input_pipeline.transforms.parse import read
 
+_NAME = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)  # as TFDS has them
 ACTIONS = ("remove", "keep")
 PREFERENCES = ("first", "longest")
 
@@ -111,6 +113,10 @@ class Clean:
         one_of(steps.STEPS, "", modality=self.modality)
         at_least(0, "", shards=self.shards)
         at_least(1, "", block_records=self.block_records)
+        if self.output.format == "jsonl" and self.modality in ("image", "audio"):
+            raise ValueError(f"output.format: expected array_record or parquet for {self.modality}, got 'jsonl'")
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"name: expected letters, digits and '_', a letter first, got {self.name!r}")
         _ = self.operations, self.near
         if (self.fitted or self.untouched) and self.modality != "table":
             raise ValueError(f"fitted: expected none but for modality='table', got {self.fitted!r}, {self.untouched}")

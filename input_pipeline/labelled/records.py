@@ -37,7 +37,7 @@ class Records(Protocol):
 class ExampleRecords:
     """tf.train.Examples that lie in records of another format.
 
-    `num_numbers`: how many numbers a label is; 0 where it is the number of a class.
+    `num_numbers`: how many numbers a label is; 0 where it is a class. `is_named`: a class is called by its name.
     """
 
     records: Format
@@ -45,6 +45,7 @@ class ExampleRecords:
     label_field: str
     group_field: str = ""
     num_numbers: int = 0
+    is_named: bool = False
 
     def scan(self, file: File) -> Iterator[tuple[int, Record | BadRecord]]:
         for place, content in self.records.scan(file):
@@ -62,6 +63,8 @@ class ExampleRecords:
         label: Any
         if self.num_numbers:
             label = example.numbers_of(content, self.label_field, count=self.num_numbers)
+        elif self.is_named:
+            label = example.text_of(content, self.label_field).decode()
         else:
             label = example.number_of(content, self.label_field)
         group = example.text_of(content, self.group_field).decode() if self.group_field else ""

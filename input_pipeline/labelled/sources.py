@@ -8,7 +8,7 @@ import numpy as np
 from input_pipeline import cache, checks, files, parquet, tfds
 from input_pipeline.array_record import ArrayRecord
 from input_pipeline.files import File
-from input_pipeline.labelled import folders, idx, made, patterns, quarantine, shards, tables
+from input_pipeline.labelled import cleaned, folders, idx, made, patterns, quarantine, shards, tables
 from input_pipeline.labelled.examples import Examples, InMemory, digests_of
 from input_pipeline.labelled.records import ExampleRecords, ParquetRecords, Records
 from input_pipeline.progress import Progress, quiet
@@ -149,6 +149,7 @@ SOURCES: dict[str, Callable[..., Examples]] = {
     "idx": idx_files,
     "sklearn": scikit_learn,
     "synthetic": made_up,
+    "cleaned": cleaned.examples,
 }
 
 

@@ -10,6 +10,8 @@ import numpy as np
 from input_pipeline import batch, checks
 from input_pipeline.batch import Contract, Field
 from input_pipeline.checks import at_least, one_of
+from input_pipeline.clean import dataset
+from input_pipeline.clean.spec import Clean
 from input_pipeline.labelled import sources, splits
 from input_pipeline.transforms import TRANSFORMS, Transform
 from input_pipeline.transforms.mixing import Mixing
@@ -32,7 +34,8 @@ class LabelledData:
     labels: str = "class"  # one of num_classes | classes: any of num_classes | numbers: num_targets of them
     num_classes: int = 0
     num_targets: int = 0
-    files: tuple[str, ...] = ()  # globs or URLs
+    files: tuple[str, ...] = ()  # globs or URLs; the folder that scripts/clean_data.py wrote (source="cleaned")
+    clean: Clean | None = None  # or a whole cleaning, which is run when it was not before (source="cleaned")
     pattern: str = ""  # of file names, such as "{label}_{group}_{number}.wav"; "": the label is the file's folder
     set: str = ""  # such as "fashion_mnist" (source="idx"), "digits" ("sklearn") or "mnist:3.0.1" ("tfds")
     set_dir: str = ""  # where a set of TFDS lies; "" for its own folder
@@ -82,18 +85,21 @@ class LabelledData:
             raise ValueError(f"data.shape: expected positive sizes, got {self.shape}; write for example (28, 28, 1)")
         if not 0 <= self.max_bad <= 1:
             raise ValueError(f"data.max_bad: expected a share from 0 to 1, got {self.max_bad}; write 0.01 for 1 %")
+        dataset.check(self)
         splits.check_disjoint(self.splits)
         for name in ("transforms", "eval_transforms"):
             self.planned(name)
 
     def _check_label_fields(self) -> None:
-        expected = 1 if self.labels == "class" or self.source not in ("csv", "parquet") else self.label_width
+        has_columns = self.source in ("csv", "parquet") or (self.source == "cleaned" and self.modality == "table")
+        expected = self.label_width if self.labels != "class" and has_columns else 1
         if len(self.label_fields) != expected:
             raise ValueError(
                 f"data.label_fields: expected {expected} for labels={self.labels!r} and source={self.source!r}, got "
                 f"{self.label_fields}; write for example ('label',)"
             )
-        if self.labels == "classes" and self.source in ("tfds", "array_record", "folder", "idx"):
+        without = ("tfds", "array_record", "folder", "idx", *(() if has_columns else ("cleaned",)))
+        if self.labels == "classes" and self.source in without:
             raise ValueError(
                 f"data.labels: expected 'class' for source={self.source!r}, got 'classes'; write source='csv' or "
                 "'parquet' with a column of 0 and 1 for each class"

@@ -1,6 +1,6 @@
 """Tables in CSV and Parquet files: columns of numbers, and one or several with labels."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,29 @@ from input_pipeline.labelled.examples import Examples, InMemory, digests_of
 from input_pipeline.labelled.labels import is_empty, numbered
 
 
+def read(file: File) -> Any:
+    """A CSV or Parquet file as an Arrow table."""
+    import pyarrow
+    from pyarrow import csv, parquet
+
+    try:
+        if file.path.endswith((".parquet", ".pq")):
+            return parquet.read_table(file.path, page_checksum_verification=True)
+        return csv.read_csv(file.path)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise ValueError(
+            f"data.files: expected a CSV or Parquet file, but {file.path} does not open: {error}"
+        ) from None
+
+
 def examples(
-    found: Sequence[File], *, columns: Sequence[str], label_fields: Sequence[str], labels: str, group_field: str = ""
+    found: Sequence[File],
+    *,
+    columns: Sequence[str],
+    label_fields: Sequence[str],
+    labels: str,
+    group_field: str = "",
+    read: Callable[[File], Any] = read,
 ) -> Examples:
     """Every row an example; its inputs are [F] numbers, in the order of `columns` (all that are left, if none).
 
@@ -22,11 +43,12 @@ def examples(
     Args:
       labels: "class", where the one label is the name of a class; else labels are numbers [K], and for "classes" the
         columns' names are those of the classes.
+      read: a file -> an Arrow table.
 
     Raises:
       ValueError: a file that cannot be read, a column that is not there or holds no numbers.
     """
-    tables = [_read(file) for file in found]
+    tables = [read(file) for file in found]
     table = _joined(found, tables)
     chosen = list(columns) or [
         name for name in table.column_names if name not in (*label_fields, group_field) and not _is_id(table, name)
@@ -68,20 +90,6 @@ def _check_column(table: Any, name: str) -> None:
             f"data: expected a column, one of {', '.join(table.column_names)}, got {name!r}; write another name in "
             "data.columns, data.label_fields or data.group_field"
         )
-
-
-def _read(file: File) -> Any:
-    import pyarrow
-    from pyarrow import csv, parquet
-
-    try:
-        if file.path.endswith((".parquet", ".pq")):
-            return parquet.read_table(file.path, page_checksum_verification=True)
-        return csv.read_csv(file.path)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise ValueError(
-            f"data.files: expected a CSV or Parquet file, but {file.path} does not open: {error}"
-        ) from None
 
 
 def _joined(found: Sequence[File], tables: Sequence[Any]) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from input_pipeline import cache, hashing
-from input_pipeline.clean import blocks, formats
+from input_pipeline.clean import blocks, schema
 from input_pipeline.clean.record import Record
 from input_pipeline.clean.similar.exact import digests
 from input_pipeline.clean.spec import Split
@@ -35,7 +35,7 @@ class Describing:
         with cache.replacing(self._path(task, ".npy")) as file:
             np.save(file, facts(records, self.split, part=self.part))
         with cache.replacing(self._path(task, ".json")) as file:
-            file.write(json.dumps(formats.types_of(record.fields for record in records)).encode())
+            file.write(json.dumps(schema.types_of(record.fields for record in records)).encode())
 
     def _path(self, task: int, suffix: str) -> pathlib.Path:
         return self.folder / f"{blocks_of(self.source)[task].stem}{suffix}"
@@ -76,8 +76,6 @@ def _time(value: object) -> float:
 def read(folder: pathlib.Path, names: Sequence[str]) -> tuple[np.ndarray, dict[str, str]]:
     """The FACTS of all records, and the types of all fields."""
     found = [np.load(folder / f"{name}.npy") for name in names]
-    types: dict[str, str] = {}
-    for name in names:
-        for field, kind in json.loads((folder / f"{name}.json").read_bytes()).items():
-            types[field] = formats.wider(types.get(field, "null"), kind)
+    filled = [name for name, facts in zip(names, found, strict=True) if len(facts)]
+    types = schema.together(json.loads((folder / f"{name}.json").read_bytes()) for name in filled)
     return np.concatenate([np.zeros(0, FACTS), *found]), types

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from input_pipeline import cache
-from input_pipeline.clean import blocks, formats, splits, tabular
+from input_pipeline.clean import blocks, schema, splits, tabular
 from input_pipeline.clean.blocks import Counts
 from input_pipeline.clean.engine import Engine, Stage
 from input_pipeline.clean.record import Record, as_json
@@ -107,7 +107,7 @@ def _gather(stage: Stage, fitted: Placing) -> None:
     sizes = [blocks.num_bytes(record) for path in paths for record in blocks.read(path)]
     facts = np.zeros(len(sizes), describing.FACTS)
     facts["bytes"] = sizes
-    types = formats.types_of(record.fields for path in paths for record in blocks.read(path))
+    types = schema.types_of(record.fields for path in paths for record in blocks.read(path))
     fitted.write(
         places=np.concatenate([np.zeros(0, np.int8), *places]),
         facts=facts,

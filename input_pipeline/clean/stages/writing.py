@@ -6,16 +6,17 @@ import itertools
 import json
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Int8, Int64
 
-from input_pipeline import cache
+from input_pipeline import cache, images
 from input_pipeline.clean import blocks, splits, summary
 from input_pipeline.clean.engine import Engine, Stage
-from input_pipeline.clean.formats import FORMATS, Schema
+from input_pipeline.clean.formats import FORMATS
 from input_pipeline.clean.record import Record
+from input_pipeline.clean.schema import Schema
 from input_pipeline.clean.spec import Clean
 from input_pipeline.clean.stages.cleaning import blocks_of
 from input_pipeline.clean.stages.duplicates import offsets_of
@@ -103,10 +104,19 @@ class Writing:
         part = self.parts[task]
         name = FORMATS[self.format].name(self.dataset, splits.NAMES[part.split], part.shard, part.num_shards)
         path = self.folder / "data" / name
-        FORMATS[self.format].write(path, self._records(part, part.split), self.schema)
+        channels: set[int] = set()
+        FORMATS[self.format].write(path, self._seen(self._records(part, part.split), channels), self.schema)
         num_records = int((self._places(part) == part.split).sum())
+        receipt = {"name": name, "split": splits.NAMES[part.split], "records": num_records}
         with cache.replacing(self.receipt(task)) as file:
-            file.write(json.dumps({"name": name, "split": splits.NAMES[part.split], "records": num_records}).encode())
+            file.write(json.dumps(receipt | {"channels": sorted(channels)}).encode())
+
+    def _seen(self, records: Iterator[Record], channels: set[int]) -> Iterator[Record]:
+        """The same records; of pictures, how many channels they have."""
+        for record in records:
+            if self.schema.modality == "image":
+                channels.add(images.channels(record.payload))
+            yield record
 
     def _places(self, part: Part) -> np.ndarray:
         return _loaded(self.places)[self.offsets[part.first] : self.offsets[part.last]]
@@ -148,7 +158,9 @@ class Finishing:
                 each["bytes"] = file.tell()
         kept = {split: [(f["records"], f["bytes"]) for f in files if f["split"] == split] for split in splits.NAMES}
         kept = {split: found for split, found in kept.items() if found}
-        FORMATS[self.writing.format].finish(folder, self.writing.dataset, self.writing.schema, kept)
+        channels = {each for file in files for each in file.pop("channels")}
+        schema = replace(self.writing.schema, channels=channels.pop() if len(channels) == 1 else 0)
+        FORMATS[self.writing.format].finish(folder, self.writing.dataset, schema, kept)
         with cache.replacing(self.writing.folder / "summary.json") as file:
             file.write(json.dumps(summary.of(self.writing.records()).as_json(), ensure_ascii=False).encode())
         with cache.replacing(self.writing.folder / "files.json") as file:
