@@ -107,7 +107,7 @@ def encode(features: Mapping[str, bytes | str | float | type]) -> bytes:
         elif isinstance(value, bytes | str):
             feature.bytes_list.value.append(value.encode() if isinstance(value, str) else value)
         elif isinstance(value, int):
-            feature.int64_list.value.append(value)
+            feature.int64_list.value.append(int(value))
         else:
             feature.float_list.value.append(value)
     return made.SerializeToString(deterministic=True)
