@@ -67,7 +67,7 @@ def told(facts: Mapping[str, Any]) -> str:
 
 def main(argv: Sequence[str]) -> int:
     """Exit codes: 0 done, 2 a mistake of the user's."""
-    from input_pipeline.clean import fitting, quality
+    from input_pipeline.clean import quality, quality_fit
 
     values = define()
     try:
@@ -75,7 +75,7 @@ def main(argv: Sequence[str]) -> int:
         if rest or None in (values.reference, values.raw, values.out):
             raise ValueError(f"expected --reference, --raw and --out, got {' '.join(argv) or 'none'!r}")
         reference, raw = (read(patterns, values=values) for patterns in (values.reference, values.raw))
-        fitted = fitting.fit(reference, raw, seed=values.seed, strength=values.strength)
+        fitted = quality_fit.fit(reference, raw, seed=values.seed, strength=values.strength)
     except (ValueError, flags.Error) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -1,17 +1,19 @@
 """What there is to clean: every file that globs and URLs match, with its hash; what cannot be read is listed too."""
 
 import glob
-import itertools
 import json
 import os
 import pathlib
 import stat
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from input_pipeline import cache, digests, files, remote
+from input_pipeline import cache, digests, files, remote, tfds
 from input_pipeline.clean import brought
 from input_pipeline.progress import Progress, quiet
+
+_TFDS = "tfds://"
 
 
 @dataclass(frozen=True, order=True)
@@ -25,24 +27,30 @@ class Input:
 
 
 def find(patterns: Sequence[str], *, cache_dir: pathlib.Path, progress: Progress = quiet) -> list[Input]:
-    """All files in the order of their names.
+    """All files in the order of their names; the second one of a name is called "@2/name".
+
+    Args:
+      patterns: globs, folders, URLs, sets of TFDS with their split ("tfds://lm1b:1.1.0/train"), and what `brought` has.
 
     Raises:
-      ValueError: no pattern, one that matches nothing, a URL that cannot be read, or two files of one name.
+      ValueError: no pattern, one that matches nothing, a URL or set that cannot be read.
     """
     if not patterns:
         raise ValueError("--input: expected globs or URLs, got none; write --input='corpus/**/*.txt'")
     names: dict[str, str] = {}
     for pattern in patterns:
-        names |= _match(pattern, cache_dir, progress)
-    found = sorted(_described(names, cache_dir, progress))
-    for one, other in itertools.pairwise(found):
-        if one.name == other.name:
-            raise ValueError(
-                f"--input: expected names that differ below the globs' folders, but {one.path} and {other.path} are "
-                f"both {one.name!r}; write one glob above both"
-            )
-    return found
+        names = _match(pattern, cache_dir, progress) | names
+    return _named_once(sorted(_described(names, cache_dir, progress)))
+
+
+def _named_once(found: Sequence[Input]) -> list[Input]:
+    met: Counter[str] = Counter()
+    renamed = []
+    for each in found:
+        met[each.name] += 1
+        count = met[each.name]
+        renamed.append(each if count == 1 else replace(each, name=f"@{count}/{each.name}"))
+    return sorted(renamed)
 
 
 def identity(inputs: Sequence[Input]) -> str:
@@ -55,13 +63,16 @@ def _match(pattern: str, cache_dir: pathlib.Path, progress: Progress) -> dict[st
     scheme, _, rest = pattern.partition(":")
     if scheme in brought.SCHEMES and not remote.is_url(pattern):
         return brought.SCHEMES[scheme](rest, cache_dir)
+    if pattern.startswith(_TFDS):
+        name, _, split = pattern.removeprefix(_TFDS).rpartition("/")
+        return {each.path: each.name for each in tfds.shards(name, split=split, cache_dir=cache_dir, progress=progress)}
     if remote.is_url(pattern):
-        return dict(remote.copies([pattern], cache_dir=cache_dir, progress=progress))
+        return remote.copies([pattern], cache_dir=cache_dir, progress=progress, field="--input")
     pattern = os.path.abspath(os.path.expanduser(pattern))
     if os.path.isdir(pattern):
         pattern = os.path.join(pattern, "**")
     root = files.plain_folder(pattern)
-    paths = glob.iglob(pattern, recursive=True, include_hidden=True)
+    paths = glob.iglob(pattern, recursive=True)
     found = {path: pathlib.PurePath(path).relative_to(root).as_posix() for path in paths if not os.path.isdir(path)}
     if not found:
         raise ValueError(

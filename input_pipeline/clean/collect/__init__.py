@@ -32,7 +32,6 @@ from input_pipeline.clean.collect import (
     zips,
 )
 from input_pipeline.clean.collect.content import Budget, Content, Refused, Spent, buffered, spelt
-from input_pipeline.clean.collect.find import find
 from input_pipeline.clean.collect.spec import Collect
 from input_pipeline.clean.record import Entry, Record
 

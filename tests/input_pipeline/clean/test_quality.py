@@ -10,7 +10,7 @@ from sklearn.feature_extraction import DictVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from input_pipeline.clean import fitting, quality, steps
+from input_pipeline.clean import quality, quality_fit, steps
 from input_pipeline.clean.record import Record
 from input_pipeline.synthetic import stories
 
@@ -32,7 +32,7 @@ def bad(count: int, seed: int = 0, share: float = 0.5) -> list[str]:
 
 @pytest.fixture(scope="module")
 def fitted():
-    return fitting.fit(good(200), bad(300))
+    return quality_fit.fit(good(200), bad(300))
 
 
 def test_it_tells_good_from_bad_and_says_so_of_texts_it_has_not_seen(fitted):
@@ -49,7 +49,7 @@ def test_it_tells_good_from_bad_and_says_so_of_texts_it_has_not_seen(fitted):
 
 
 def test_texts_of_one_kind_are_told_apart_by_chance():
-    found = fitting.fit(good(300), good(300, start=1000)).quality.facts
+    found = quality_fit.fit(good(300), good(300, start=1000)).quality.facts
     assert 0.3 < found["auc"] < 0.7
     assert 0.3 < found["accuracy"] < 0.7
 
@@ -58,18 +58,18 @@ def test_scores_are_those_of_a_logistic_regression_on_shares_of_ngrams():
     """The features counted slowly, and fitted by scikit-learn with names in the place of hashes."""
     reference, raw = good(90), bad(90)
     texts = reference + raw
-    is_held_out = fitting.held_out(texts, seed=3)
+    is_held_out = quality_fit.held_out(texts, seed=3)
 
     def features(text: str) -> dict[str, float]:
         words = "".join(c if c.isalnum() else " " for c in text.lower()).split()
         grams = words + [" ".join(pair) for pair in zip(words, words[1:], strict=False)]
-        return {gram: fitting.SCALE * grams.count(gram) / len(grams) for gram in grams}
+        return {gram: quality_fit.SCALE * grams.count(gram) / len(grams) for gram in grams}
 
     vectors = DictVectorizer()
     x = vectors.fit_transform(map(features, texts))
     y = np.arange(len(texts)) < len(reference)
     model = LogisticRegression(C=1 / 2.0, class_weight="balanced", max_iter=1000).fit(x[~is_held_out], y[~is_held_out])
-    found = fitting.fit(reference, raw, seed=3, strength=2.0).quality
+    found = quality_fit.fit(reference, raw, seed=3, strength=2.0).quality
     np.testing.assert_allclose(found.scores(texts), model.predict_proba(x)[:, 1], atol=2e-3)
     expected = roc_auc_score(y[is_held_out], model.predict_proba(x[is_held_out])[:, 1])
     assert found.facts["auc"] == pytest.approx(expected, abs=0.01)
@@ -78,10 +78,10 @@ def test_scores_are_those_of_a_logistic_regression_on_shares_of_ngrams():
 def test_copies_lie_on_one_side():
     texts = good(200)
     copies = [text.upper().replace(" ", "\n  ") for text in texts]
-    held_out = fitting.held_out(texts + copies, seed=1)
+    held_out = quality_fit.held_out(texts + copies, seed=1)
     np.testing.assert_array_equal(held_out[:200], held_out[200:])
     assert 0.1 < held_out.mean() < 0.3
-    assert (held_out != fitting.held_out(texts + copies, seed=2)).any()
+    assert (held_out != quality_fit.held_out(texts + copies, seed=2)).any()
 
 
 def test_a_score_does_not_depend_on_the_batch(fitted):
@@ -95,7 +95,7 @@ def test_a_score_does_not_depend_on_the_batch(fitted):
 def test_the_same_texts_give_the_same_file_and_the_file_the_same_scores(fitted, tmp_path):
     one, other = tmp_path / "one.npz", tmp_path / "other.npz"
     quality.save(fitted.quality, one)
-    quality.save(fitting.fit(good(200), bad(300)).quality, other)
+    quality.save(quality_fit.fit(good(200), bad(300)).quality, other)
     assert one.read_bytes() == other.read_bytes()
     assert one.stat().st_size < 300_000
     loaded = quality.load(str(one))
