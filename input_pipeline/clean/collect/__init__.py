@@ -1,6 +1,6 @@
 """Raw files become records, one file at a time: formats, encodings and archives, whatever they hold.
 
-    for file in find(["mails/**/*"], cache_dir=...):
+    for file in inputs.find(["mails/**/*"], cache_dir=...):
         for found in read(file.path, "a/b.jsonl.gz", spec=Collect()): ...
 
 A record is named by its file and, where a file holds several, by its place there: "a/b.jsonl.gz#17", "a.zip/b.txt".
@@ -35,7 +35,7 @@ from input_pipeline.clean.collect.content import Budget, Content, Refused, Spent
 from input_pipeline.clean.collect.spec import Collect
 from input_pipeline.clean.record import Entry, Record
 
-__all__ = ["CONTAINERS", "READERS", "Collect", "find", "read"]
+__all__ = ["CONTAINERS", "READERS", "Collect", "read"]
 
 Reader: TypeAlias = Callable[[Content], Iterator[Record | Entry]]
 Container: TypeAlias = Callable[[Content], Iterator[Content | Entry]]
