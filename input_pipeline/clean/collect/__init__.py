@@ -31,9 +31,11 @@ from input_pipeline.clean.collect import (
     webdataset,
     zips,
 )
-from input_pipeline.clean.collect.content import Budget, Content, Refused, Spent, buffered, spelt
+from input_pipeline.clean.collect.content import CHUNK_BYTES, Budget, Content, Refused, Spent, buffered, spelt
 from input_pipeline.clean.collect.spec import Collect
 from input_pipeline.clean.record import Entry, Record
+
+_BUFFER_BYTES = 1 << 20  # for files that are larger
 
 __all__ = ["CONTAINERS", "READERS", "Collect", "read"]
 
@@ -90,7 +92,7 @@ def _opened(path: str, id: str, name: str, spec: Collect) -> Iterator[Content]:
     file, size = _open(path)
     with file:
         budget = Budget(spec, size)
-        stream = buffered(file.read)
+        stream = buffered(file.read, num_bytes=_BUFFER_BYTES if size > _BUFFER_BYTES else CHUNK_BYTES)
         yield Content(id, name, stream, spec, budget, path="" if remote.is_url(path) else path, size=size)
 
 

@@ -27,13 +27,15 @@ _CANDIDATES = (
 )
 # Bytes 80 to 9F are letters of Windows there, and controls by the book: https://encoding.spec.whatwg.org/#windows-1252
 _ALIASES = {"ascii": "cp1252", "iso8859-1": "cp1252", "iso8859-9": "cp1254", "iso8859-11": "cp874", "gb2312": "gb18030"}
+_LEAST_ZEROS = 4  # that tell UTF-16
+_SEVEN_BITS = ("iso2022", "hz", "utf-7")
 _NO_CHARSETS = ("idna", "punycode", "unicode-escape", "raw-unicode-escape")
 
 
 def decode(raw: bytes, *, declared: str = "") -> tuple[str, str]:
     """The text, and the charset it was in; "utf-8" says that nothing had to be found out.
 
-    In this order: what a byte order mark says, UTF-8, UTF-16 by its zeros, what is `declared`, a guess from the
+    In this order: what a byte order mark says, UTF-16 by its zeros, UTF-8, what is `declared`, a guess from the
     beginning, Windows-1252. Bytes that are none of their charset's become U+FFFD.
 
     Raises:
@@ -49,7 +51,7 @@ def check(text: str) -> None:
     if (place := text.find("\0", 0, NUL_CHARACTERS)) >= 0:
         raise Refused("binary", f"NUL at character {place}", f"none in {NUL_CHARACTERS}")
     raw = text.encode("utf-8", "surrogatepass")
-    share = 1 - len(raw.translate(None, _CONTROL)) / max(1, len(raw))
+    share = (len(raw) - len(raw.translate(None, _CONTROL))) / max(1, len(raw))
     if share > MAX_CONTROL:
         raise Refused("binary", round(share, 6), MAX_CONTROL)
 
@@ -64,7 +66,7 @@ def lookup(declared: str) -> str:
     """Python's name of a charset, or "" where it knows none of text."""
     try:
         name = codecs.lookup(declared).name
-        b"".decode(name)  # some codecs are of bytes
+        b" ".decode(name)  # some codecs are of bytes
     except (LookupError, ValueError):
         return ""
     return "" if name in _NO_CHARSETS else _ALIASES.get(name, name)
@@ -103,6 +105,8 @@ def _decoded(raw: bytes, declared: str) -> tuple[str, str]:
             return raw[len(mark) :].decode(charset, "replace"), charset
     if charset := _utf16(raw[:GUESS_BYTES]):  # before UTF-8, which would take the zeros for text
         return raw.decode(charset, "replace"), charset
+    if (charset := lookup(declared)).startswith(_SEVEN_BITS):  # these would pass for ASCII
+        return raw.decode(charset, "replace"), charset
     try:
         return raw.decode(), "utf-8"
     except UnicodeDecodeError:
@@ -112,7 +116,7 @@ def _decoded(raw: bytes, declared: str) -> tuple[str, str]:
 def _utf16(head: bytes) -> str:
     """UTF-16 without a mark, by the zeros in every other byte."""
     even, odd = head[0::2].count(0), head[1::2].count(0)
-    if 5 * max(even, odd) < len(head) or 50 * min(even, odd) > len(head):
+    if max(even, odd) < max(_LEAST_ZEROS, len(head) // 5) or 50 * min(even, odd) > len(head):
         return ""
     return "utf-16-be" if even > odd else "utf-16-le"
 

@@ -49,7 +49,7 @@ def members(content: Content, *, kind: str) -> Iterator[Content | Entry]:
     def read(num_bytes: int) -> bytes:
         nonlocal trailing
         try:
-            return unpack(num_bytes)
+            return b"" if trailing else unpack(num_bytes)
         except (gzip.BadGzipFile, lzma.LZMAError) as error:
             if not inner.count or not str(error).startswith(_NO_STREAM):
                 raise

@@ -74,7 +74,7 @@ def _content_type(raw: bytes) -> ContentType:
     try:
         boundary = told.get_boundary("")
         found = told.get_content_charset("")
-    except (ValueError, LookupError, AssertionError):  # parameters of RFC 2231 that contradict one another
+    except Exception:  # the standard library raises what it likes for parameters that contradict one another
         boundary, found = "", ""
     return ContentType(told.get_content_type(), found, boundary.encode("utf-8", "surrogateescape"))
 

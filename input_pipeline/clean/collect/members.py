@@ -18,8 +18,8 @@ class Names:
         Raises:
           Refused: nothing is ever written there, but a path that leads out of its archive was made to do harm.
         """
-        plain = posixpath.normpath(name.replace("\\\\", "/"))
-        if plain.startswith("/") or plain.split("/")[0] == ".." or plain[1:2] == ":" or "\\0" in name:
+        plain = posixpath.normpath(name.replace("\\", "/"))
+        if plain.startswith("/") or plain.split("/")[0] == ".." or plain[1:2] == ":" or "\0" in name:
             raise Refused("member_path", spelt(name)[:200], "a path within the archive")
         return self._unique(f"{self._archive.name}/{spelt(plain)}")
 

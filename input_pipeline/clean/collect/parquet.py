@@ -32,10 +32,14 @@ def read(content: Content) -> Iterator[Record | Entry]:
 
 
 def _open(file: Any) -> Any:
-    from pyarrow import ArrowException, parquet
+    """The file, its columns of text as dictionaries: a long text that stands in many rows is in memory once."""
+    from pyarrow import ArrowException, parquet, types
 
+    options = dict(page_checksum_verification=True, pre_buffer=False, buffer_size=_BUFFER_BYTES)
     try:
-        return parquet.ParquetFile(file, page_checksum_verification=True, pre_buffer=False, buffer_size=_BUFFER_BYTES)
+        opened = parquet.ParquetFile(file, **options)
+        texts = [column.name for column in opened.schema_arrow if types.is_string(column.type)]
+        return parquet.ParquetFile(file, metadata=opened.metadata, read_dictionary=texts, **options)
     except (ArrowException, OSError, ValueError) as error:
         raise _refused(error) from None
 
@@ -76,14 +80,26 @@ def _cells(opened: Any, group: int, columns: list[str], spec: Collect) -> Iterat
 def _values(batch: Any) -> Iterator[dict[str, Any] | Refused]:
     """Rows as Python's values; one by one where some of them are none, such as text that is not UTF-8."""
     try:
-        yield from batch.to_pylist()
+        columns = [_cells_of(column) for column in batch.columns]
     except (ValueError, OverflowError):
-        for row in range(batch.num_rows):
-            try:
-                [values] = batch.slice(row, 1).to_pylist()
-            except (ValueError, OverflowError) as error:
-                values = Refused("parquet", str(error)[:200], "values")
-            yield values
+        if batch.num_rows == 1:
+            yield Refused("parquet", "values that are none, such as text that is not UTF-8", "values")
+        else:
+            for row in range(batch.num_rows):
+                yield from _values(batch.slice(row, 1))
+        return
+    names = batch.schema.names
+    for row in zip(*columns, strict=True):
+        yield dict(zip(names, row, strict=True))
+
+
+def _cells_of(column: Any) -> list[Any]:
+    if not hasattr(column, "dictionary"):
+        return column.to_pylist()
+    if len(column) == 1:
+        return [column[0].as_py()]
+    values = column.dictionary.to_pylist()
+    return [None if index is None else values[index] for index in column.indices.to_pylist()]
 
 
 def _refused(error: Exception) -> Refused:

@@ -27,12 +27,12 @@ def _record(row: Any, id: str, spec: Collect) -> Iterator[Record | Entry]:
     if not isinstance(row, Mapping):
         raise Refused("field", kind(row), "an object")
     if spec.id_field:
-        id = _id(find(row, spec.id_field))
+        id = _id(row, spec.id_field)
     text = ""
     entries: list[Entry] = []
     payload = _payload(find(row, spec.payload_field), spec) if spec.payload_field else b""
     if spec.field:
-        text, entries = _text(find(row, spec.field), id)
+        text, entries = _text(find(row, spec.field), id, spec)
         if not (text or payload):
             raise Refused("empty", 0)
     fields, changes = kept(row, id, spec)
@@ -81,12 +81,13 @@ def kind(value: Any) -> str:
     return names.get(type(value), "a number")
 
 
-def _id(value: Any) -> str:
+def _id(row: Mapping[str, Any], field: str) -> str:
+    value = find(row, field)
     if isinstance(value, bytes):
         value = value.decode("utf-8", "surrogateescape")
     if isinstance(value, bool) or not isinstance(value, str | int) or not 0 < len(str(value)) <= _LONGEST_ID:
-        raise Refused("id_field", str(value)[:40] or kind(value), f"1 to {_LONGEST_ID} characters, or a whole number")
-    return encodable(spelt(str(value))) if isinstance(value, str) else str(value)
+        raise Refused("id_field", str(value)[:40] or "none", f"1 to {_LONGEST_ID} characters, or a whole number")
+    return spelt(encodable(str(value)))
 
 
 def _payload(value: Any, spec: Collect) -> bytes:
@@ -97,8 +98,10 @@ def _payload(value: Any, spec: Collect) -> bytes:
     return value
 
 
-def _text(value: Any, id: str) -> tuple[str, list[Entry]]:
+def _text(value: Any, id: str, spec: Collect) -> tuple[str, list[Entry]]:
     """The text, and what had to be mended in it."""
+    if isinstance(value, str | bytes) and len(value) > spec.max_record_bytes:
+        raise Refused("record_bytes", len(value), spec.max_record_bytes)
     if isinstance(value, bytes):
         text, encoding = charset.decode(value)
         return text, [changed(id, "encoding", encoding, "utf-8")] if encoding != "utf-8" else []

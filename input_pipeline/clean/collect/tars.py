@@ -14,6 +14,7 @@ from input_pipeline.clean.record import Entry
 
 _BLOCK = tarfile.BLOCKSIZE
 _MAX_EXTENDED = 1 << 20  # bytes of a long name or of extended headers
+_MAX_SIZE = 1 << 62
 _ENCODING = ("utf-8", "surrogateescape")
 _NO_FILES = {
     tarfile.LNKTYPE: "a hard link",
@@ -41,8 +42,8 @@ def members(content: Content) -> Iterator[Content | Entry]:
             continue
         try:
             told = tarfile.TarInfo.frombuf(block, *_ENCODING)
-            if told.size < 0:
-                raise ValueError("a negative size")
+            if not 0 <= told.size < _MAX_SIZE:
+                raise ValueError(f"a size of {told.size}")
         except (tarfile.HeaderError, ValueError) as error:
             if not lost and not content.fault:
                 yield Refused("tar_header", str(error)[:200], "a sound header").entry(content.name)
@@ -64,7 +65,7 @@ def _extend(content: Content, told: tarfile.TarInfo, extended: _Extended) -> Ite
         raw = content.stream.read(told.size)
         window.left -= len(raw)
         if window.left and not content.fault:
-            yield Refused("truncated", f"the archive ends {window.left} bytes too early").entry(content.name)
+            yield _cut(window.left).entry(content.name)
         if told.type == tarfile.GNUTYPE_LONGNAME:
             extended.name = raw.rstrip(b"\0").decode(*_ENCODING)
         elif told.type != tarfile.GNUTYPE_LONGLINK:
@@ -98,7 +99,10 @@ def _member(content: Content, told: tarfile.TarInfo, extended: _Extended, names:
         if told.type == tarfile.GNUTYPE_SPARSE or any(key.startswith("GNU.sparse") for key in extended.records):
             raise Refused("member_type", "a sparse file", "a file")
         if told.type not in _QUIET:
-            yield content.inside(window.read, name=names.id(name), form=name, size=window.left)
+            member = content.inside(window.read, name=names.id(name), form=name, size=window.left)
+            yield member
+            if (lost := window.skip()) and not (member.fault or content.fault):
+                yield _cut(lost).entry(member.name)
     except Refused as refused:
         yield refused.entry(names.refused(name))
     window.close()
@@ -115,12 +119,22 @@ class _Window:
         """Raises EOFError where the archive ends within the member."""
         raw = self._content.stream.read1(min(num_bytes, self.left))
         if self.left and not raw:
-            raise EOFError(f"the archive ends {self.left} bytes too early")
+            raise EOFError(f"the archive ends {self.left} bytes before it does")
         self.left -= len(raw)
         return raw
 
-    def close(self) -> None:
-        """Goes on to the next header."""
-        self.left += self._padding
+    def skip(self) -> int:
+        """Goes on to the end of the member. -> bytes that the archive lacks."""
         while self.left and (raw := self._content.stream.read1(min(CHUNK_BYTES, self.left))):
             self.left -= len(raw)
+        return self.left
+
+    def close(self) -> None:
+        """Goes on to the next header."""
+        self.skip()
+        self.left += self._padding
+        self.skip()
+
+
+def _cut(num_bytes: int) -> Refused:
+    return Refused("truncated", f"the archive ends {num_bytes} bytes before its member does")

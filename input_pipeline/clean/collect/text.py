@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from input_pipeline.clean.collect import charset
-from input_pipeline.clean.collect.content import Content, changed
+from input_pipeline.clean.collect.content import Content, Refused, changed
 from input_pipeline.clean.record import Entry, Record
 
 
@@ -21,6 +21,8 @@ def read_html(content: Content) -> Iterator[Record | Entry]:
 
 def document(id: str, text: str, encoding: str, **fields: str) -> Iterator[Record | Entry]:
     """A record, after the entry that tells its charset if it was not UTF-8."""
+    if not text:
+        raise Refused("empty", 0)
     if encoding != "utf-8":
         yield changed(id, "encoding", encoding, "utf-8")
     yield Record(id, text, fields=fields)

@@ -65,12 +65,16 @@ class _Source:
         return None
 
     def _record(self) -> "_Found | Refused | None":
-        raw = self._headers()
-        if raw is None:
-            return Refused("header_bytes", f"more than {headers.MAX_BYTES}", headers.MAX_BYTES)
+        raw, is_whole = self._headers()
+        if not is_whole:
+            self._lost = True
+            if len(raw) > headers.MAX_BYTES:
+                return Refused("header_bytes", f"more than {headers.MAX_BYTES}", headers.MAX_BYTES)
+            return None if self._content.fault else Refused("warc", "the end within headers", "a record")
         told = headers.parse(raw)
         length = told.word(b"content-length")
         if not (length.isascii() and length.isdigit() and len(length) < 20):
+            self._lost = True
             return Refused("warc_length", length[:40], "a whole number")
         limit, is_wanted = self._content.spec.max_record_bytes, told.word(b"warc-type") in _DOCUMENTS
         if int(length) > limit:
@@ -80,15 +84,13 @@ class _Source:
             return None if self._content.fault else self._false(body, length)
         return _Found(told, body) if self._ends() else self._false(body, length)
 
-    def _headers(self) -> bytes | None:
-        """Lines up to a blank one, which is not among them; None where they are too long."""
+    def _headers(self) -> tuple[bytes, bool]:
+        """Lines up to a blank one, which is not among them, and whether it came before they were too long."""
         lines, total = [], 0
-        while (line := self._line()).strip():
+        while (line := self._line()).strip() and total <= headers.MAX_BYTES:
             total += len(line)
-            if total > headers.MAX_BYTES:
-                return None
             lines.append(line)
-        return b"".join(lines)
+        return b"".join(lines), bool(line) and total <= headers.MAX_BYTES
 
     def _skip(self, length: int, is_wanted: bool) -> "_Found | Refused | None":
         left = length
@@ -99,17 +101,14 @@ class _Source:
         return Refused("record_bytes", length, self._content.spec.max_record_bytes) if is_wanted else self.next()
 
     def _ends(self) -> bool:
-        """Whether a record ends here: blank lines and another record, or the end, follow."""
-        line = self._line()
-        if not line:
-            return True
-        if line.strip():
-            self._push(line)
+        """Whether a record ends here: with two empty lines, or with one before the next record or the end."""
+        first = self._line()
+        second = b"" if first.strip() else self._line()
+        if first.strip() or (second.strip() and not second.startswith(_BEGIN)):
+            self._push(first + second)
             return False
-        while (line := self._line()) and not line.strip():
-            pass
-        self._push(line)
-        return not line or line.startswith(_BEGIN)
+        self._push(second if second.strip() else b"")
+        return True
 
     def _false(self, body: bytes, length: str) -> Refused:
         """A length that is not the record's: what it took of the next records is read again."""

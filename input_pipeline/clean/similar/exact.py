@@ -32,7 +32,6 @@ PARTS: Mapping[str, Callable[[Record], bytes]] = {"text": _text, "payload": _pay
 PART_OF: Mapping[str, str] = {"text": "text", "image": "payload", "audio": "payload", "table": "cells"}  # by modality
 
 
-
 def digests(records: Sequence[Record], *, part: str) -> UInt64[np.ndarray, "N 2"]:
     """BLAKE2b of one part of each record, "text" (UTF-8), "payload" or "cells" (its fields, sorted)."""
     content = PARTS[part]
