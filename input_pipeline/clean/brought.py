@@ -1,14 +1,16 @@
-"""Raw files that need no download: documentation of installed packages, and texts that are made up, with junk.
+"""Raw files by other names than paths: documentation of installed packages, made-up texts with junk, sets of TFDS.
 
 clean.files=("package:jax", "package:numpy")    what their wheels hold of documentation
 clean.files=("synthetic:400",)                  400 files of synthetic/raw.py, written to the cache
+clean.files=("tfds:lm1b:1.1.0/train",)          a split of a set, which is made now if it is not there
 """
 
 import importlib.metadata
 import pathlib
 from collections.abc import Callable, Mapping
 
-from input_pipeline import cache
+from input_pipeline import cache, tfds
+from input_pipeline.progress import quiet
 from input_pipeline.synthetic.raw import raw
 
 _DOCUMENTS = (".txt", ".md", ".rst", ".html")
@@ -46,4 +48,14 @@ def synthetic(count: str, cache_dir: pathlib.Path) -> dict[str, str]:
     return names
 
 
-SCHEMES: Mapping[str, Callable[[str, pathlib.Path], dict[str, str]]] = {"package": package, "synthetic": synthetic}
+def tfds_split(name: str, cache_dir: pathlib.Path) -> dict[str, str]:
+    """{path: name} of the files of one split of a set, named as TFDS does or by the folder of one of its versions."""
+    found, _, split = name.rpartition("/")
+    return {file.path: file.name for file in tfds.shards(found, split=split, cache_dir=cache_dir, progress=quiet)}
+
+
+SCHEMES: Mapping[str, Callable[[str, pathlib.Path], dict[str, str]]] = {
+    "package": package,
+    "synthetic": synthetic,
+    "tfds": tfds_split,
+}

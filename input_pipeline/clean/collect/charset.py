@@ -20,13 +20,15 @@ _BOMS = (  # the longer first: UTF-32's begins with UTF-16's
 # C0 without what texts are laid out with, and terminals' escape; DEL.
 _CONTROL = bytes(sorted({*range(32), 127} - {*b"\t\n\r\f\b\x1b"}))
 _META = re.compile(rb"""<meta[^>]{0,200}charset\s*=\s*["']?\s*([\w.:-]{1,40})""", re.IGNORECASE)
-# What pages and mails are written in: https://encoding.spec.whatwg.org/#names-and-labels. A guess knows no others.
+# What pages and mails are written in: https://encoding.spec.whatwg.org/#names-and-labels. A guess knows no others, and
+# of those that make the text look the same, or as much like a language, it takes the first.
 _CANDIDATES = (
     *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258", "iso8859_2", "koi8_r"),
     *("shift_jis", "euc_jp", "iso2022_jp", "gb18030", "big5", "euc_kr", "cp874"),
 )
 # Bytes 80 to 9F are letters of Windows there, and controls by the book: https://encoding.spec.whatwg.org/#windows-1252
 _ALIASES = {"ascii": "cp1252", "iso8859-1": "cp1252", "iso8859-9": "cp1254", "iso8859-11": "cp874", "gb2312": "gb18030"}
+_ALIKE = 0.03  # of charset-normalizer's coherence
 _LEAST_ZEROS = 4  # that tell UTF-16
 _SEVEN_BITS = ("iso2022", "hz", "utf-7")
 _NO_CHARSETS = ("idna", "punycode", "unicode-escape", "raw-unicode-escape")
@@ -146,5 +148,14 @@ def _guess(head: bytes) -> str:
         raise ValueError(
             "text that is not UTF-8 needs charset-normalizer; pip install charset-normalizer, or make setup-clean"
         ) from None
-    found = charset_normalizer.from_bytes(head, cp_isolation=list(_CANDIDATES), enable_fallback=False).best()
-    return found.encoding if found else ""
+    matches = charset_normalizer.from_bytes(head, cp_isolation=list(_CANDIDATES), enable_fallback=False)
+    least = min((match.chaos for match in matches), default=0)
+    sound = [match for match in matches if match.chaos == least]
+    most = max((match.coherence for match in sound), default=0)
+    likely = {
+        name
+        for match in sound
+        if match.coherence >= most - _ALIKE
+        for name in (match.encoding, *match.could_be_from_charset)
+    }
+    return next((name for name in _CANDIDATES if name in likely), "")

@@ -88,9 +88,8 @@ def _values(batch: Any) -> Iterator[dict[str, Any] | Refused]:
             for row in range(batch.num_rows):
                 yield from _values(batch.slice(row, 1))
         return
-    names = batch.schema.names
-    for row in zip(*columns, strict=True):
-        yield dict(zip(names, row, strict=True))
+    for cells in zip(*columns, strict=True):
+        yield dict(zip(batch.schema.names, cells, strict=True))
 
 
 def _cells_of(column: Any) -> list[Any]:

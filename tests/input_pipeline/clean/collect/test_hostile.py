@@ -12,7 +12,8 @@ from collections.abc import Iterator
 import pytest
 from hostile_files.table import HOSTILE
 
-from input_pipeline.clean.collect import Collect, find, read
+from input_pipeline.clean import inputs
+from input_pipeline.clean.collect import Collect, read
 from input_pipeline.clean.collect.content import spelt
 from input_pipeline.clean.record import CHANGED, EXCERPT, REMOVED, Entry, Record
 
@@ -85,7 +86,7 @@ def test_ids_are_unique_in_the_whole_collection_and_stay(tmp_path):
     folder.mkdir()
     for name in written:
         HOSTILE[name].write(folder / name)
-    files = find([f"{folder}/*"], cache_dir=tmp_path / "cache")
+    files = inputs.find([f"{folder}/*"], cache_dir=tmp_path / "cache")
     folders = sum((folder / name).is_dir() for name in written)
     assert len(files) == len(written) - folders
     spec = Collect()
