@@ -26,7 +26,8 @@ _CARD = re.compile(r"[2-6][0-9](?:[ -]?[0-9]){10,17}")
 _IBAN = re.compile(r"[A-Z][A-Z][0-9][0-9](?: ?[A-Z0-9]){11,29}")
 # ITU-T E.164 with its plus sign: at most 15 digits. And the North American plan: https://nationalnanpa.com
 _INTERNATIONAL = re.compile(r"\+[1-9](?:[ ().-]{0,3}[0-9]){6,14}")
-_AMERICAN = re.compile(r"(?:1[ .-])?(?:\([2-9][0-9][0-9]\) ?|[2-9][0-9][0-9][ .-])[2-9][0-9][0-9][ .-][0-9]{4}")
+_AMERICAN = re.compile(r"[2-9][0-9][0-9][ .-][2-9][0-9][0-9][ .-][0-9]{4}")
+_IN_BRACKETS = re.compile(r"\([2-9][0-9][0-9]\) ?[2-9][0-9][0-9][ .-][0-9]{4}")
 
 
 def emails(text: str) -> Iterator[Span]:
@@ -56,8 +57,12 @@ def _is_public(address: str) -> bool:
 
 def phones(text: str) -> Iterator[Span]:
     """Numbers with a plus sign and a country, and North American ones in groups of 3, 3 and 4 digits."""
-    spans = [match.span() for pattern in (_INTERNATIONAL, _AMERICAN) for match in pattern.finditer(text)]
-    yield from (span for span in sorted(spans) if _stands_alone(text, *span, beside=".-/+"))
+    patterns = (_INTERNATIONAL, _AMERICAN, _IN_BRACKETS)
+    for start, end in sorted(match.span() for pattern in patterns for match in pattern.finditer(text)):
+        if text[max(0, start - 2) : start] in ("1-", "1.", "1 "):
+            start -= 2
+        if _stands_alone(text, start, end, beside=".-/+"):
+            yield start, end
 
 
 def cards(text: str) -> Iterator[Span]:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tensorflow_datasets.text import c4_utils
 
+from configs import clean_text
 from input_pipeline.clean.steps.text.c4 import num_sentences_of
 from input_pipeline.clean.steps.text.lines import TERMINAL
 
@@ -178,14 +179,12 @@ def test_documents_of_notices_go_if_wanted():
 
 
 def test_presets_run_from_html_to_text():
-    from input_pipeline.clean.steps.text import PRESETS
-
     page = "<html><body><article><h1>Title</h1>" + "".join(
         f"<p>{re.sub('one', str(number), paragraph)} It was said {number} times on that day, as I recall.</p>"
         for number, paragraph in enumerate(PROSE.split("\n") * 2)
         if paragraph and number < 4
     )
-    for name, line in PRESETS.items():
+    for name, line in clean_text.STEPS.items():
         outcome = run(line, [page + "</article></body></html>", "<p>Short</p>"], format="html")
         assert [record.id for record in outcome.records] == ["0"], (name, outcome.entries)
         assert outcome.records[0].fields["language"] == "en"
