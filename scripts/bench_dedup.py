@@ -22,7 +22,7 @@ from absl import flags
 from peers import contender
 from peers.contender import Contender, RunSteps
 
-PEERS = ("datatrove", "rensa", "rensa_of_ngrams")
+PEERS = ("datatrove", "datatrove_split", "rensa", "rensa_of_ngrams")
 BATCH = 1_000  # records, as the blocks of a cleaning
 
 

@@ -83,6 +83,41 @@ def compare(
     return Compared(edges_E2, np.concatenate(values)[unique], len(_shared(keys, numbers)[0]))
 
 
+def connect(
+    keys_M: UInt64[np.ndarray, "M"],
+    numbers_M: Int64[np.ndarray, "M"],
+    *,
+    standing: Standing,
+    similarities: Similarities,
+    threshold: float,
+) -> Compared:
+    """One partition of the exchange: near pairs by which every near pair lies in one family (`clusters.clusters`).
+
+    For who removes nothing, and may tear no near pair apart. `compare` is not enough for that: it leaves out a pair of
+    records each of which is near to another one. In a bucket of more than MOST_FAMILIES members, each is compared with
+    the first and with as many that follow, and the members are counted as `num_uncompared`.
+    """
+    order = np.flatnonzero(standing.is_alive_N[numbers_M])
+    order = order[np.lexsort((standing.rank_N[numbers_M[order]], keys_M[order]))]
+    keys, numbers = _shared(keys_M[order], numbers_M[order])
+    is_first, pairs = candidate_pairs(keys, numbers)
+    edges, values = ([each] for each in verify(_open(pairs, standing), similarities, threshold=threshold))
+    is_with_first = is_first.copy()
+    is_with_first[~is_first] = _is_in(pairs, edges[0], size=len(standing.rank_N))
+    for step in range(1, min(MOST_FAMILIES, len(keys))):
+        is_pair = keys[step:] == keys[:-step]
+        if not is_pair.any():
+            break
+        is_pair &= ~(is_with_first[step:] & is_with_first[:-step])
+        pairs = np.stack([numbers[:-step][is_pair], numbers[step:][is_pair]], axis=1)
+        near, similar = verify(_open(pairs, standing), similarities, threshold=threshold)
+        edges.append(near)
+        values.append(similar)
+    edges_E2, unique = np.unique(np.concatenate(edges), axis=0, return_index=True)
+    sizes = np.unique(keys, return_counts=True)[1]
+    return Compared(edges_E2, np.concatenate(values)[unique], int(sizes[sizes > MOST_FAMILIES].sum()))
+
+
 def candidate_pairs(
     keys_M: UInt64[np.ndarray, "M"], numbers_M: Int64[np.ndarray, "M"]
 ) -> tuple[Bool[np.ndarray, "M"], Int64[np.ndarray, "P 2"]]:

@@ -60,7 +60,8 @@ class MinHash:
     def sketch(self, records: Sequence[Record]) -> Sketches:
         """Digests of the texts, `bands` keys each, and their sorted n-gram hashes as evidence.
 
-        Working memory: about 60 bytes for each character of a piece, which is PIECE_CHARACTERS or one longer text.
+        Working memory: some 20 bytes for each character of a piece, which is `words.PIECE` or one longer text; 60
+        where each character is a word.
         """
         texts = [record.text for record in records]
         shingles = [self.shingles(texts[piece]) for piece in words.pieces(texts)]

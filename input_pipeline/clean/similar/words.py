@@ -69,7 +69,7 @@ def codes(texts: Sequence[str]) -> tuple[Shaped[np.ndarray, "C"], Int64[np.ndarr
 
 
 def read(texts: Sequence[str]) -> Words:
-    """The words of these texts as they are: letters' case counts. About 30 bytes of memory for each character."""
+    """The words of these texts as they are: letters' case counts. At most 50 bytes of memory for each character."""
     found, text_starts = codes(texts)
     starts_W, ends_W = bounds(kinds()[found])
     return Words(

@@ -113,6 +113,43 @@ def test_families_beyond_the_limit_are_counted(monkeypatch):
     assert found.num_uncompared == 24
 
 
+@pytest.mark.parametrize("num_old", [0, 15])
+def test_every_near_pair_lies_in_one_family_where_none_is_removed(num_old):
+    numbers, num_torn = np.arange(40), 0
+    for seed in range(20):
+        partitions, similarity = case(seed)
+        standing = candidates.Standing(numbers, np.ones(40, bool), numbers >= num_old)
+        given = dict(standing=standing, similarities=lambda pairs: similarity[tuple(pairs.T)], threshold=0.5)  # noqa: B023
+        expected = expected_edges(partitions, similarity, num_old=num_old)
+        families = clusters.clusters(40, np.array(list(expected)).reshape(-1, 2))
+        found = [candidates.connect(keys, numbers, **given) for keys, numbers in partitions]
+        edges = np.concatenate([part.edges_E2 for part in found])
+        assert set(map(tuple, edges.tolist())) <= set(expected)
+        np.testing.assert_array_equal(clusters.clusters(40, edges), families)
+        assert all((part.similarities_E == similarity[tuple(part.edges_E2.T)]).all() for part in found)
+        assert not any(part.num_uncompared for part in found)
+        some = np.concatenate([candidates.compare(*part, **given).edges_E2 for part in partitions])
+        num_torn += (clusters.clusters(40, some) != families).any()
+    assert num_torn, "no case shows why `compare` is not enough"
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_great_bucket_is_not_compared_in_all_pairs(monkeypatch, value):
+    monkeypatch.setattr(candidates, "MOST_FAMILIES", 8)
+    num_compared = []
+
+    def similarities(pairs):
+        num_compared.append(len(pairs))
+        return np.full(len(pairs), value)
+
+    keys, numbers = np.repeat([3, 5], [1000, 8]).astype(np.uint64), np.arange(1008)
+    standing = candidates.Standing(numbers, np.ones(1008, bool), np.ones(1008, bool))
+    found = candidates.connect(keys, numbers, standing=standing, similarities=similarities, threshold=0.5)
+    assert found.num_uncompared == 1000
+    assert sum(num_compared) <= (1006 if value else 8 * 1008)
+    assert len(np.unique(clusters.clusters(1008, found.edges_E2))) == (2 if value else 1008)
+
+
 def test_near_texts_are_found_as_by_brute_force():
     texts = slow_duplicates.texts(300, seed=7)
     near = MinHash()
