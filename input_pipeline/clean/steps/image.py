@@ -47,6 +47,7 @@ class Decodable(OnPicture):
         num_pixels = held.header.width * held.header.height
         if num_pixels > self.max_pixels:
             return Finding("decodable.pixels", num_pixels, self.max_pixels)
+        held.verify()
         return None if held.image else None
 
 

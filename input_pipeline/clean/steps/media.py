@@ -53,7 +53,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class Line:
-    """Neighbouring operations of one kind as one Step, to the same effect.
+    """Neighbouring operations of one kind as one Step, which gives the same records as one after the other would.
 
     One payload is held at a time. What cannot be decoded falls to a rule of `decodable`, whether or not it is named.
     """

@@ -57,9 +57,19 @@ class Picture(Held):
         """Of the payload as it came, or as it was last encoded."""
         if self._header is None:
             with images.opened(self.payload_bytes, max_pixels=images.GREATEST_MAX_PIXELS) as image:
-                self._header = _header(image)
-            self._description = self._description or "{0}, {1} x {2}, {3}".format(*self._header)
+                self._read(image)
+        assert self._header
         return self._header
+
+    def _read(self, image: Any) -> None:
+        self._header = _header(image)
+        self._description = self._description or "{0}, {1} x {2}, {3}".format(*self._header)
+        image.seek(0)  # counting the frames has moved it
+
+    def verify(self) -> None:
+        """Raises a BadRecord if a checksum of a PNG is wrong: Pillow decodes on, and shows what is not there."""
+        with images.opened(self.payload_bytes, max_pixels=self.max_pixels) as image:
+            image.verify()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -71,6 +81,7 @@ class Picture(Held):
         """A `PIL.Image`, decoded, not to be changed in place."""
         if self._image is None:
             with images.opened(self.payload_bytes, max_pixels=self.max_pixels) as image:
+                self._read(image)
                 self.metadata = _metadata(image)
                 self.orientation = _orientation(image)
                 self._image = images.upright(image)
