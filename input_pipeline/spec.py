@@ -57,7 +57,7 @@ class Corpus:
 class Ingredient(Corpus):
     """One corpus of a mixture. `Data` checks it."""
 
-    weight: float = 1.0  # its share of the examples, beside the other weights; see mixture.py
+    weight: float = 1.0  # its share of the examples, beside the other weights; see mixture.py. 0: evaluated alone
     max_epochs: float = 0.0  # a run that would pass over it more often does not begin; 0 for any number
 
 
@@ -119,8 +119,8 @@ class Data(Corpus):
 
     @property
     def weights(self) -> dict[str, float]:
-        """Of each part."""
-        return {name: ingredient.weight for name, ingredient in self.mixture.items()} or {"": 1.0}
+        """Of each part that is trained on."""
+        return {name: part.weight for name, part in self.mixture.items() if part.weight} or {"": 1.0}
 
     @functools.cached_property
     def parts(self) -> dict[str, "Data"]:
@@ -148,12 +148,14 @@ class Data(Corpus):
         for name, ingredient in self.mixture.items():
             if not _NAME.fullmatch(name):
                 raise ValueError(f"data.mixture: expected names of letters, digits, '_' and '-', got {name!r}")
-            if not 0 < ingredient.weight < math.inf:
-                raise ValueError(f"data.mixture.{name}.weight: expected a number above 0, got {ingredient.weight}")
+            if not 0 <= ingredient.weight < math.inf:
+                raise ValueError(f"data.mixture.{name}.weight: expected 0 or more, got {ingredient.weight}")
             if not 0 <= ingredient.max_epochs < math.inf:
                 raise ValueError(
                     f"data.mixture.{name}.max_epochs: expected 0 (any number) or more, got {ingredient.max_epochs}"
                 )
+        if not any(ingredient.weight for ingredient in self.mixture.values()):
+            raise ValueError(f"data.mixture: expected a weight above 0, got 0 for {', '.join(self.mixture)}")
         counts(self.weights)
         assert self.parts
 

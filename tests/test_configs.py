@@ -12,14 +12,15 @@ from configs import clean_text, lm_families
 from input_pipeline.clean.spec import Clean
 from models import count
 from models.transformer_config import TransformerConfig
-from scripts import clean_data
+from scripts import ablate_data, clean_data
 from train import config_flags, durations, experiment, session, spec
 from train.parallel.mesh import MeshShape
 
 FOLDER = pathlib.Path(__file__).parents[1] / "configs"
 FAMILIES = [f"lm_families.py:{name}" for name in lm_families.FAMILIES]
 CLEANINGS = sorted(FOLDER.glob("clean_*.py"))
-CONFIGS = sorted(path for path in FOLDER.glob("*.py") if path.stem != "common" and path not in CLEANINGS)
+ABLATIONS = sorted(FOLDER.glob("ablate_*.py"))
+CONFIGS = sorted(set(FOLDER.glob("*.py")) - {FOLDER / "common.py", *CLEANINGS, *ABLATIONS})
 MESHES = [(8, 1, 1), (1, 8, 1), (1, 1, 8), (2, 2, 2)]
 
 
@@ -69,6 +70,19 @@ def test_a_tiny_cleaning_runs_on_what_is_installed(path, tmp_path):
     assert manifest["splits"]["train"]["records"] > 0
     with pytest.raises(ValueError, match=f"{path.name}: expected the argument 'tiny' or .*none, got 'huge'"):
         config_flags.load(f"{path}:huge")
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("path", ABLATIONS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("arg", ["", ":tiny", ":planted"])
+def test_an_ablations_variants_are_runs(path, arg):
+    """The tiny one runs in tests/scripts/test_ablate_data.py."""
+    assert f"python scripts/ablate_data.py --config=configs/{path.name} --workdir=" in path.read_text().split('"""')[1]
+    found = ablate_data.read(f"{path}{arg}")
+    for overrides in found.variants.values():
+        config = config_flags.override(spec.complete(found.run), [f"--config.{each}" for each in overrides])
+        run = spec.read(config)
+        assert set(found.judges) <= set(run.eval)
 
 
 # What tells a family apart, whatever its size.

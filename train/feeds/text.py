@@ -131,7 +131,8 @@ def prepare(run: spec.Run, *, progress: Progress) -> TextFeed:
         with naming(name):
             source = sources.open_source(part, progress=progress)
             for split, by_part in texts.items():
-                if expression := getattr(part, f"{split}_split"):
+                is_wanted = split != "train" or name in data.weights
+                if is_wanted and (expression := getattr(part, f"{split}_split")):
                     text = splits.split(source, expression, by=part.split_by)
                     by_part[name] = text_noise.noisy(text, part.text_noise) if split == "train" else text
     text_tokenizer = tokenizer.load(data, train_source=_together(texts["train"]), progress=progress)
