@@ -1,4 +1,4 @@
-"""Which data trains the better model: the intervals against scipy, the table, the config's mistakes, real proxy runs."""
+"""Which data trains the better model: intervals against scipy, the table, mistakes of a config, real proxy runs."""
 
 import json
 import math
@@ -127,7 +127,7 @@ def test_mistakes_of_a_config(name, tmp_path, capsys):
     [
         ([], "expected --config and --workdir"),
         ([f"--config={CONFIG}:huge", "--workdir=x"], "expected the argument 'tiny' or one of planted or none"),
-        ([f"--config={CONFIG}", "--workdir=x", "--variants=wrong"], "expected one of raw, exact, near, rules, all"),
+        ([f"--config={CONFIG}", "--workdir=x", "--variants=wrong"], "expected one of all, exact, near, raw, rules"),
         ([f"--config={CONFIG}", "--workdir=x", "--seeds=0"], "not a positive integer"),
     ],
 )
