@@ -88,7 +88,8 @@ class Sample:
     heap: list[tuple[int, str, str]] = dataclasses.field(default_factory=list)  # (-hash, id, text), a heap
 
     def add(self, id: str, text: str) -> None:
-        self._push((-name_hash(id), id, text[: self.chars]))
+        id = _spelt(id)
+        self._push((-name_hash(id), id, _spelt(text[: self.chars])))
 
     def _push(self, each: tuple[int, str, str]) -> None:
         if len(self.heap) < self.limit:
@@ -190,8 +191,13 @@ def of(records: Iterable[Record]) -> Summary:
 def _named(name: str, fields: Fields) -> str:
     """What the record's fields call it; of a URL its host."""
     value = _first(NAMED[name], fields)
-    text = "" if value is None else str(value)
+    text = "" if value is None else _spelt(str(value))
     return _host(text) if name == "source" and "://" in text else text
+
+
+def _spelt(text: str) -> str:
+    """Text that UTF-8 can write: a lone surrogate, which JSON can spell, by its escape."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def _first(fields: Iterable[str], values: Fields) -> str | int | float | bool | None:

@@ -103,7 +103,7 @@ def test_too_many_epochs_are_refused_and_the_advice_is_good(mixed):
             "data.mixture.long.train_split=train",
             r"data.mixture.long.val_split: .* outside data.mixture.long.train_split",
         ),
-        ("data.mixture.short.weight=0.0", r"data.mixture.short.weight: expected a number above 0, got 0.0"),
+        ("data.mixture.short.weight=-1.0", r"data.mixture.short.weight: expected 0 or more, got -1.0"),
         ("data.mixture.short.weight=1e-5", r"data.mixture.short.weight: expected a share of 1 in 4096 or more"),
         ("data.mixture.short.max_epochs=-1.0", r"data.mixture.short.max_epochs: expected 0 \(any number\) or more"),
         (
@@ -119,6 +119,19 @@ def test_too_many_epochs_are_refused_and_the_advice_is_good(mixed):
 def test_mistakes_in_a_mixture(argument, says):
     with pytest.raises(ValueError, match=says):
         read(f"--config.{argument}")
+
+
+@pytest.mark.fast
+def test_a_part_of_weight_0_is_evaluated_and_nothing_else(mixed):
+    cache = f"--config.data.cache={mixed.run.data.cache}"
+    feed = prepare("--config.data.mixture.short.weight=0.0", cache)
+    assert feed.rows["train"].keys() == {"long"}
+    assert feed.rows["val"].keys() == {"long", "short"}
+    assert [part.name for part in feed.training] == ["long"]
+    assert feed.epoch_examples == len(mixed.rows["train"]["long"])
+    assert feed.facts()["data.train"]["parts"].keys() == {"long"}
+    with pytest.raises(ValueError, match=r"data.mixture: expected a weight above 0, got 0 for long, short"):
+        read("--config.data.mixture.short.weight=0.0", "--config.data.mixture.long.weight=0.0")
 
 
 @pytest.mark.fast

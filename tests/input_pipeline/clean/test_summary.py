@@ -106,6 +106,15 @@ def test_what_a_summary_tells():
     assert empty == {"histograms": {}, "diversity": {}, "examples": []}
 
 
+def test_what_utf_8_cannot_write_is_told_by_its_escape():
+    given = [Record(f"\ud800{i}", f"\udc80 {i} \ud800", fields={"label": f"\ud800{i % 3}"}) for i in range(100)]
+    merged = Summary()
+    merged.merge(summary.load(summary.dump(summary.of(given))))
+    text = json.dumps(merged.as_json(), ensure_ascii=False).encode().decode()
+    assert json.loads(text)["histograms"]["label"] == {"\\ud8000": 34, "\\ud8001": 33, "\\ud8002": 33}
+    assert summary.of(given).names["label"].measures()["distinct"] == 3
+
+
 def test_a_sample_is_uniform_and_cut_to_length():
     sample = Sample(limit=100)
     for index in range(1000):
