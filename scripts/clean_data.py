@@ -4,13 +4,20 @@
     python scripts/clean_data.py ... --config.dedup.threshold=0.7 --config.output.format=jsonl --workers=8
     python scripts/clean_data.py ... --sample=500           # what each rule would do to 500 records; writes nothing
     python scripts/clean_data.py ... --shard=0/4            # on each of four machines that share the output's folder
+    python scripts/clean_data.py ... --engine=beam --beam_options='--runner=FlinkRunner --flink_master=host:8081'
 
 Several globs or URLs are joined by ";". Killed at any moment and started again, it goes on where it was; the dataset is
-the same, byte by byte, whatever the number of workers and machines. A stage whose input and options are as before is
+the same, byte by byte, whatever the engine and the number of workers and machines. A stage whose input and options are as before is
 not run again. `<output>/report/index.html` is the data card, `<output>/ledger` has every record that was dropped.
+
+--engine=beam needs `make setup-beam` and is started by .venv-beam/bin/python; its workers run an image with locks/beam.txt
+and this package, and see the output's folder under the same path. Without a runner it works in this process.
 """
 
+import itertools
 import pathlib
+import shlex
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,13 +28,15 @@ Progress = Callable[[str, int, int], None]
 
 
 def main(argv: Sequence[str]) -> int:
-    """Exit codes: 0 done, 1 the machine failed (no memory, no room on the disk), 2 a mistake of the user's."""
+    """Exit codes: 0 done, 1 the machine failed (no memory, no room on the disk), 2 a mistake of the user's, 75 asked to
+    stop."""
     from input_pipeline.clean import pipeline, rehearsal, spec
     from train import config_flags
     from train.reports import card
 
     try:
-        options: dict[str, Any] = dict(input="", output="", engine="local", workers="2", shard="0/1", sample="0")
+        options: dict[str, Any] = dict(input="", output="", engine="local", sample="0")
+        options |= dict(workers="", shard="", beam_options="")
         config, options = config_flags.read(spec.Clean, argv, **options)
         config = spec.with_files(config, options["input"].split(";") if options["input"] else ())
         with progress_bars() as progress:
@@ -46,6 +55,9 @@ def main(argv: Sequence[str]) -> int:
     except (OSError, RuntimeError) as error:
         print(f"error: {error}; what is done is kept: start again to go on", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("stopped; what is done is kept: start again to go on", file=sys.stderr)
+        return 75
     return 0
 
 
@@ -56,18 +68,25 @@ def _folder(output: str) -> pathlib.Path:
 
 
 def _engine(options: Mapping[str, Any], progress: Progress) -> Any:
-    from input_pipeline.clean.engine import local
+    from input_pipeline.clean.engine import beam, local
 
-    if options["engine"] != "local":
-        raise ValueError(f"--engine: expected local, got {options['engine']!r}")
-    machine, num_machines = _shard(options["shard"])
-    return local.Local(_count(options, "workers"), machine, num_machines, progress)
+    of_engine = {"local": ("workers", "shard"), "beam": ("beam_options",)}
+    if options["engine"] not in of_engine:
+        raise ValueError(f"--engine: expected one of {', '.join(of_engine)}, got {options['engine']!r}")
+    for name in itertools.chain(*of_engine.values()):
+        if options[name] and name not in of_engine[options["engine"]]:
+            raise ValueError(f"--{name}: expected none with --engine={options['engine']}, got {options[name]!r}")
+    if options["engine"] == "beam":
+        return beam.Beam(shlex.split(options["beam_options"]), progress)
+    machine, num_machines = _shard(options["shard"] or "0/1")
+    return local.Local(_count(options, "workers", default="2"), machine, num_machines, progress)
 
 
-def _count(options: Mapping[str, Any], name: str) -> int:
-    if not options[name].isdecimal():
-        raise ValueError(f"--{name}: expected a number from 0 on, got {options[name]!r}; write --{name}=2")
-    return int(options[name])
+def _count(options: Mapping[str, Any], name: str, *, default: str = "") -> int:
+    text = options[name] or default
+    if not text.isdecimal():
+        raise ValueError(f"--{name}: expected a number from 0 on, got {text!r}; write --{name}=2")
+    return int(text)
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -101,14 +120,19 @@ def progress_bars() -> Iterator[Progress]:
         yield progress
 
 
-def _lines() -> Progress:
+def _lines(every_s: float = 10) -> Progress:
+    """A line when a stage ends, and every so often before that."""
     began: dict[str, float] = {}
+    told: dict[str, float] = {}
 
     def progress(label: str, done: int, total: int) -> None:
-        began.setdefault(label, time.monotonic())
+        now = time.monotonic()
+        spent_s = now - began.setdefault(label, now)
         if done == total:
-            spent_s = time.monotonic() - began[label]
             print(f"{label}: {done:,} in {spent_s:.1f} s ({done / max(spent_s, 1e-9):,.3g}/s)", file=sys.stderr)
+        elif now - told.setdefault(label, now) >= every_s:
+            told[label] = now
+            print(f"{label}: {done:,} of {total:,} after {spent_s:,.0f} s", file=sys.stderr)
 
     return progress
 
@@ -129,4 +153,5 @@ def _print(found: Mapping[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main(sys.argv[1:]))

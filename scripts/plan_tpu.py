@@ -15,11 +15,11 @@ def main(argv: Sequence[str]) -> int:
     """Exit codes: 0 it compiles, 2 a mistake of the user's, 4 it does not fit the chips' memory."""
     import jax
 
-    from train import config_flags, plan, spec
+    from train import command_line, plan, spec
     from train.parallel import topology
 
     try:
-        command = config_flags.command(argv, topology="v5e:4x4")
+        command = command_line.command(argv, topology="v5e:4x4")
         flags, run = command.flags, spec.read(command.config)
         for line in [*command.notes, *plan.assumptions(run)]:
             print(line)

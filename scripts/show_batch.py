@@ -14,10 +14,10 @@ from collections.abc import Sequence
 def main(argv: Sequence[str]) -> int:
     """Exit codes: 0 done, 2 a mistake of the user's."""
     from input_pipeline.progress import quiet
-    from train import config_flags, drawing, feeds, preview, spec
+    from train import command_line, drawing, feeds, preview, spec
 
     try:
-        command = config_flags.command(argv, out="batch.png", step="0")
+        command = command_line.command(argv, out="batch.png", step="0")
         step, out = command.flags["step"], pathlib.Path(command.flags["out"])
         if not step.isdecimal():
             raise ValueError(f"--step: expected a number of finished steps, got {step!r}; write --step=0 for the first")

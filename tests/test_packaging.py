@@ -13,7 +13,7 @@ from packaging.version import Version
 pytestmark = pytest.mark.fast
 
 ROOT = pathlib.Path(__file__).parents[1]
-LOCKS = ("build", "dev", "plan", "run")
+LOCKS = ("beam", "build", "clean", "dev", "plan", "run")
 ENTRY = re.compile(r"(?P<need>[A-Za-z0-9][^\\#]*?)(?P<hashes>(?: \\\n +--hash=sha256:[0-9a-f]{64})+)\n")
 ONE_VERSION = ("numpy", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain")
 MAX_BYTES = 1_000_000
@@ -86,7 +86,7 @@ def test_a_lock_names_no_place(name):
 
 
 @pytest.mark.parametrize("python", ["3.11", "3.12"])
-@pytest.mark.parametrize("name", ["build", "run", "plan"])
+@pytest.mark.parametrize("name", ["build", "clean", "run", "plan"])
 def test_locks_agree(name, python):
     """Whatever is installed after dev.txt or before it changes no version of it."""
     everything, part = versions("dev", python=python), versions(name, python=python)
@@ -96,7 +96,17 @@ def test_locks_agree(name, python):
         assert part.keys() <= everything.keys()
 
 
-@pytest.mark.parametrize("name", ["dev", "plan", "run"])
+@pytest.mark.parametrize("python", ["3.11", "3.12"])
+def test_beam_differs_where_it_must_and_trains_nothing(python):
+    """Datasets are the same byte by byte if what reads and writes them is the same."""
+    everything, part = versions("dev", python=python), versions("beam", python=python)
+    both = part.keys() & everything.keys()
+    assert {key for key in both if part[key] != everything[key]} == {"beartype", "pillow", "protobuf", "pyarrow"}
+    assert {"apache-beam", "ftfy", "array-record"} <= part.keys()
+    assert not {"jax", "flax"} & part.keys()
+
+
+@pytest.mark.parametrize("name", ["clean", "dev", "plan", "run"])
 def test_one_version_for_every_python(name):
     old, new = versions(name, python="3.11"), versions(name, python="3.12")
     assert {key: old[key] for key in ONE_VERSION} == {key: new[key] for key in ONE_VERSION}

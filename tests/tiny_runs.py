@@ -7,7 +7,7 @@ import pathlib
 import jax
 import numpy as np
 
-from train import config_flags, experiment, spec
+from train import command_line, config_flags, experiment, spec
 from train.experiment import Engine
 from train.parallel import mesh as meshes
 
@@ -26,7 +26,7 @@ def config(**changes) -> dict:
     """
     made = copy.deepcopy(_whole())
     if "optimizer__name" in changes:
-        made = spec.complete(config_flags.choose(made, "optimizer", changes.pop("optimizer__name"))[0])
+        made = spec.complete(command_line.choose(made, "optimizer", changes.pop("optimizer__name"))[0])
     for path, value in changes.items():
         *sections, name = path.split("__")
         functools.reduce(dict.__getitem__, sections, made)[name] = value

@@ -5,19 +5,17 @@ first so that any field can be overridden, where each value comes from is kept, 
 """
 
 import contextlib
-import dataclasses
 import importlib.util
 import json
 import pathlib
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from train import durations, fields, spec
-from train.provenance import ARGUMENT, COMMAND_LINE, DEFAULT, FILE
+from train import fields
 
 T = TypeVar("T")
 
@@ -26,27 +24,16 @@ class UsageError(ValueError):
     """A mistake of the user's: one line, exit code 2."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Command:
-    """What a command line says."""
-
-    config: dict[str, Any]  # whole: every default is written out
-    flags: dict[str, Any]
-    origins: dict[str, str]  # where the value of each field, by its dotted path, comes from
-    overrides: dict[str, Any]  # those given as --config.section.field=value, by their dotted paths
-    notes: list[str]  # what a person should be told of how the config came about
-
-
 def load(path: str) -> dict[str, Any]:
     """A config from `file.py`, `file.py:argument`, or a workdir's `config.json`.
 
     Raises:
       UsageError: there is no such file, or it holds no config.
     """
-    return _load(path)[0]
+    return load_argued(path)[0]
 
 
-def _load(path: str) -> tuple[dict[str, Any], set[str]]:
+def load_argued(path: str) -> tuple[dict[str, Any], set[str]]:
     """-> (the config, the dotted paths of the values that its argument decided)."""
     file, _, argument = path.partition(":")
     if not pathlib.Path(file).is_file():
@@ -95,16 +82,6 @@ def known_configs() -> str:
     return ", ".join(sorted(f"configs/{file.name}" for file in folder.glob("*.py") if file.stem != "common"))
 
 
-def parse(argv: Sequence[str], **defaults: str | bool) -> tuple[dict[str, Any], dict[str, Any]]:
-    """-> (the whole config, the values of the flags named in `defaults`), from arguments without the program's name.
-
-    Raises:
-      UsageError: an unknown flag or field, or a value of another type.
-    """
-    found = command(argv, **defaults)
-    return found.config, found.flags
-
-
 def read(cls: type[T], argv: Sequence[str], **defaults: str | bool) -> tuple[T, dict[str, Any]]:
     """-> (what a config that is one dataclass describes, the values of the flags named in `defaults`).
 
@@ -112,34 +89,12 @@ def read(cls: type[T], argv: Sequence[str], **defaults: str | bool) -> tuple[T, 
       ValueError: as `parse`, and what the dataclass refuses.
     """
     overrides = [argument for argument in argv if argument.lstrip("-").startswith("config.")]
-    values = _flags([argument for argument in argv if argument not in overrides], defaults)
+    values = flag_values([argument for argument in argv if argument not in overrides], defaults)
     config = override(fields.with_defaults(load(values["config"]), cls), overrides)
     return fields.build(cls, config, path="config"), {name: values[name] for name in defaults}
 
 
-def command(argv: Sequence[str], **defaults: str | bool) -> Command:
-    """As `parse`, and raises as it does; with where each value comes from."""
-    overrides = [argument for argument in argv if argument.lstrip("-").startswith("config.")]
-    values = _flags([argument for argument in argv if argument not in overrides], defaults)
-    file, argued = _load(values["config"])
-    file, notes = choose_names(file, overrides)
-    full = spec.complete(file)
-    origins = _origins(full, file, argued=argued, is_json=values["config"].endswith(".json"))
-    config = override(_settle(full, argued, origins, notes), overrides)
-    given = {_path_of(argument) for argument in overrides} & origins.keys()
-    origins |= dict.fromkeys(given, COMMAND_LINE)
-    config = _settle(config, given, origins, notes)
-    now = fields.flat(config)
-    return Command(
-        config=config,
-        flags={name: values[name] for name in defaults},
-        origins=origins,
-        overrides={path: now[path] for path in sorted(given)},
-        notes=notes,
-    )
-
-
-def _flags(argv: Sequence[str], defaults: Mapping[str, str | bool]) -> dict[str, Any]:
+def flag_values(argv: Sequence[str], defaults: Mapping[str, str | bool]) -> dict[str, Any]:
     """The values of --config and of the flags named in `defaults`."""
     values = flags.FlagValues()
     flags.DEFINE_string("config", None, "the experiment: file.py, file.py:argument, or config.json", flag_values=values)
@@ -159,79 +114,10 @@ def _flags(argv: Sequence[str], defaults: Mapping[str, str | bool]) -> dict[str,
     return values.flag_values_dict()
 
 
-def _origins(
-    full: Mapping[str, Any], file: Mapping[str, Any], *, argued: Collection[str], is_json: bool
-) -> dict[str, str]:
-    """Where each value comes from but for the command line. A config.json has every value: those that are as they
-    would be without it are defaults."""
-    chosen, plain = fields.flat(file), fields.flat(spec.defaults(file)) if is_json else {}
-
-    def origin(path: str) -> str:
-        if path in argued:
-            return ARGUMENT
-        is_default = path not in chosen or (path in plain and json.dumps(plain[path]) == json.dumps(chosen[path]))
-        return DEFAULT if is_default else FILE
-
-    return {path: origin(path) for path in fields.flat(full)}
-
-
-def _settle(
-    config: Mapping[str, Any], chosen: Collection[str], origins: dict[str, str], notes: list[str]
-) -> dict[str, Any]:
-    """The config where durations of a later origin stand alone; adds to `origins` and `notes` what gave way."""
-    before = fields.flat(config)
-    settled, places = durations.give_way(config, chosen=chosen)
-    for loser, winner in places.items():
-        if origins[loser] != DEFAULT:
-            now, past = f"{winner}={before[winner]} ({origins[winner]})", f"{loser}={before[loser]} ({origins[loser]})"
-            notes.append(f"{now} takes the place of {past}")
-        origins[loser] = origins[winner]
-    return settled
-
-
-def choose_names(config: dict[str, Any], overrides: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
-    """The config with the names that overrides choose, such as `--config.optimizer.name=lion`, and what to tell of it.
-
-    They come first: which other fields there are, and their defaults, follows from them. A field of the file that the
-    chosen one does not have is left out, and told.
-    """
-    notes = []
-    for argument in overrides:
-        path, _, name = argument.lstrip("-").removeprefix("config.").partition("=")
-        section = path.removesuffix(".name")
-        if section == path or not isinstance(config.get(section), Mapping) or section not in spec.NAMED:
-            continue
-        config, dropped = choose(config, section, name)
-        for field, value in dropped.items():
-            notes.append(f"{section}.{field}={value!r} (file) is left out: {name} has no such field")
-    return config, notes
-
-
-def choose(config: Mapping[str, Any], section: str, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Another `name` in a section of `spec.NAMED`, whose fields may differ.
-
-    What was set goes along where the new one has such a field; what stood at the old one's default does not, since the
-    new one has defaults of its own.
-
-    Returns:
-      the config, and the fields that were set and fall away.
-    """
-    before = config[section]
-    defaults = fields.with_defaults({}, spec.class_of(section, before.get("name", "")))
-    known = {field.name for field in dataclasses.fields(spec.class_of(section, name))}
-    was_set = {
-        field: value
-        for field, value in spec.without_name(before).items()
-        if field not in defaults or value != defaults[field]
-    }
-    kept = {field: value for field, value in was_set.items() if field in known}
-    return {**config, section: {"name": name, **kept}}, {f: v for f, v in was_set.items() if f not in known}
-
-
 def override(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """The config with `--config.a.b=value` arguments applied, each in the type that stands there."""
     for argument in overrides:
-        check_path(config, _path_of(argument))
+        check_path(config, path_of(argument))
     values = flags.FlagValues()
     holder = ConfigDict(config)
     arguments = ["meshwright", *(_whole(argument, config) for argument in overrides)]
@@ -245,14 +131,15 @@ def override(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, A
     return values.config.to_dict()
 
 
-def _path_of(argument: str) -> str:
+def path_of(argument: str) -> str:
+    """The dotted path of a field, from --config.a.b=value."""
     return argument.lstrip("-").partition("=")[0].removeprefix("config.")
 
 
 def _whole(argument: str, config: Mapping[str, Any]) -> str:
     """The argument with 1000000 where 1e6 stands for an int."""
     flag, _, text = argument.partition("=")
-    if type(fields.flat(config).get(_path_of(argument))) is int:
+    if type(fields.flat(config).get(path_of(argument))) is int:
         with contextlib.suppress(ValueError):
             if (number := float(text)).is_integer() and "e" in text.lower():
                 return f"{flag}={int(number)}"

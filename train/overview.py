@@ -9,7 +9,7 @@ from models import count
 from models.transformer_config import TransformerConfig
 from train import groups, optimizer, provenance, state, trees
 from train.checkpoint import Restored
-from train.config_flags import Command
+from train.command_line import Command
 from train.experiment import Engine
 from train.feeds import Feed
 from train.optimizer import Axes, Optimizer

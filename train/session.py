@@ -20,7 +20,7 @@ from rich.console import Console
 from train import (
     allocator,
     chips,
-    config_flags,
+    command_line,
     experiment,
     feeds,
     history,
@@ -103,7 +103,7 @@ class Session:
         laps.end("imports")
         self.console = console
         self.laps = laps  # to the first step
-        self.command = config_flags.command(argv, workdir="", print_config=False)
+        self.command = command_line.command(argv, workdir="", print_config=False)
         self.config = self.command.config
         if not self.command.flags["workdir"] and not self.command.flags["print_config"]:
             raise ValueError("--workdir: expected a folder for this run, got none; write --workdir=runs/a")

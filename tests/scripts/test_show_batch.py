@@ -6,11 +6,11 @@ from PIL import Image
 
 from input_pipeline.progress import quiet
 from scripts import show_batch
-from train import config_flags, feeds, mixing, preview, spec
+from train import command_line, feeds, mixing, preview, spec
 
 
 def feed_of(*argv):
-    return feeds.prepare(spec.read(config_flags.command(argv).config), progress=quiet)
+    return feeds.prepare(spec.read(command_line.command(argv).config), progress=quiet)
 
 
 def test_pictures_are_of_the_step_s_own_rows_and_stand_there_mixed():

@@ -6,13 +6,13 @@ import pytest
 import tiny_runs as runs
 
 from input_pipeline.progress import quiet
-from train import config_flags, feeds, spec
+from train import command_line, config_flags, feeds, spec
 
 MIXTURE = f"--config={runs.CONFIGS / 'lm_mixture.py'}:tiny"
 
 
 def read(*arguments: str) -> spec.Run:
-    return spec.read(config_flags.parse([MIXTURE, *arguments], workdir="")[0])
+    return spec.read(command_line.parse([MIXTURE, *arguments], workdir="")[0])
 
 
 def prepare(*arguments: str) -> feeds.Feed:

@@ -7,7 +7,7 @@ import optax
 import pytest
 import tiny_runs as runs
 
-from train import config_flags, optimizer, spec
+from train import command_line, optimizer, spec
 from train.optimizer import OPTIMIZERS, Adafactor, AdamW, Lion, Muon, Optimizer, RmsProp, Sgd
 from train.schedules import Schedule
 
@@ -192,15 +192,15 @@ def test_a_field_that_an_optimizer_does_not_read_cannot_be_set():
 def test_another_name_on_the_command_line():
     """What the file set goes along, what stood at a default does not, and what falls away is told."""
     config = {"optimizer": {"name": "adamw", "learning_rate": 0.5, "momentum": 0.9, "second_momentum": 0.98}}
-    switch = lambda name: config_flags.choose_names(config, [f"--config.optimizer.name={name}"])
+    switch = lambda name: command_line.choose_names(config, [f"--config.optimizer.name={name}"])
     lion = {"name": "lion", "learning_rate": 0.5, "second_momentum": 0.98}
     assert switch("lion") == ({"optimizer": lion}, [])
     left_out = "optimizer.second_momentum=0.98 (file) is left out: sgd has no such field"
     assert switch("sgd") == ({"optimizer": {"name": "sgd", "learning_rate": 0.5}}, [left_out])
     path = f"--config={runs.CONFIGS / 'lm_tiny.py'}:tiny"
-    whole, _ = config_flags.parse([path, "--config.optimizer.name=muon", "--config.optimizer.steps=3"])
+    whole, _ = command_line.parse([path, "--config.optimizer.name=muon", "--config.optimizer.steps=3"])
     read = spec.read(whole).optimizer
     assert isinstance(read, Muon)
     assert (read.steps, read.momentum, read.learning_rate) == (3, 0.95, 0.004)
     with pytest.raises(ValueError, match=r"optimizer.name: expected one of adamw, .*, got 'lino'; did you mean 'lion'"):
-        config_flags.parse([path, "--config.optimizer.name=lino"])
+        command_line.parse([path, "--config.optimizer.name=lino"])

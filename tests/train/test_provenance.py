@@ -7,14 +7,14 @@ import subprocess
 import pytest
 import tiny_runs as runs
 
-from train import config_flags, fields, provenance, session, spec
+from train import command_line, fields, provenance, session, spec
 
 TINY = f"--config={runs.CONFIGS / 'lm_tiny.py'}:tiny"
 
 
 @pytest.mark.fast
 def test_each_origin():
-    found = config_flags.command([TINY, "--config.optimizer.momentum=0.8", "--config.model.num_layers=2"])
+    found = command_line.command([TINY, "--config.optimizer.momentum=0.8", "--config.model.num_layers=2"])
     expected = {
         "optimizer.momentum": "command line",
         "model.num_layers": "command line",
@@ -35,7 +35,7 @@ def test_each_origin():
 def test_the_values_of_a_config_json(tmp_path):
     config = runs.config(train__num_steps=77, data__packages=[])
     (tmp_path / "config.json").write_text(json.dumps({"config": config}))
-    found = config_flags.command([f"--config={tmp_path / 'config.json'}", "--config.seed=3"])
+    found = command_line.command([f"--config={tmp_path / 'config.json'}", "--config.seed=3"])
     names = ("train.num_steps", "seed", "optimizer.momentum", "model.name", "data.packages", "optimizer.name")
     expected = ["file", "command line", "default", "file", "default", "file"]
     assert [found.origins[name] for name in names] == expected
@@ -54,7 +54,7 @@ def test_the_values_of_a_config_json(tmp_path):
     ],
 )
 def test_the_command_line_wins_over_the_file(argument, field, value):
-    found = config_flags.command([TINY, argument])
+    found = command_line.command([TINY, argument])
     given = {name: number for name, number in found.config["train"].items() if name.startswith("num_") and number}
     assert given == {field.removeprefix("train."): value}
     assert type(given[field.removeprefix("train.")]) is type(value)
@@ -68,7 +68,7 @@ def test_the_command_line_wins_over_the_file(argument, field, value):
 def test_a_default_gives_way_without_a_word(tmp_path):
     config = {name: section for name, section in runs.config().items() if name != "log"}
     (tmp_path / "config.json").write_text(json.dumps({"config": config}))
-    found = config_flags.command([f"--config={tmp_path / 'config.json'}", "--config.log.every_tokens=4e3"])
+    found = command_line.command([f"--config={tmp_path / 'config.json'}", "--config.log.every_tokens=4e3"])
     assert (found.config["log"]["every"], found.config["log"]["every_tokens"]) == (0, 4000)
     assert found.notes == []
 
@@ -86,10 +86,10 @@ def test_an_argument_gives_way_to_the_command_line_and_the_file_to_an_argument(t
         "    return config\n"
     )
     mine = f"--config={tmp_path / 'mine.py'}:long"
-    found = config_flags.command([mine])
+    found = command_line.command([mine])
     assert (found.config["train"]["num_steps"], found.config["train"]["num_epochs"]) == (0, 2.0)
     assert found.notes == ["train.num_epochs=2.0 (argument) takes the place of train.num_steps=500 (file)"]
-    found = config_flags.command([mine, "--config.train.num_steps=7"])
+    found = command_line.command([mine, "--config.train.num_steps=7"])
     assert (found.config["train"]["num_steps"], found.config["train"]["num_epochs"]) == (7, 0.0)
     assert found.origins["train.num_steps"] == "command line"
     assert "train.num_steps=7 (command line) takes the place of train.num_epochs=2.0 (argument)" in found.notes
@@ -97,7 +97,7 @@ def test_an_argument_gives_way_to_the_command_line_and_the_file_to_an_argument(t
 
 @pytest.mark.fast
 def test_two_on_one_command_line_are_a_mistake():
-    found = config_flags.command([TINY, "--config.train.num_steps=5", "--config.train.num_tokens=1e6"])
+    found = command_line.command([TINY, "--config.train.num_steps=5", "--config.train.num_tokens=1e6"])
     with pytest.raises(ValueError, match="got num_steps=5 and num_tokens=1000000; write 0 for all but one"):
         spec.read(found.config)
 

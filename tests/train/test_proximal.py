@@ -10,7 +10,7 @@ import pytest
 import tiny_runs as runs
 from sklearn.linear_model import Lasso
 
-from train import config_flags, experiment, optimizer, overview, spec
+from train import command_line, experiment, optimizer, overview, spec
 from train.groups import Group
 from train.optimizer import OPTIMIZERS, Sgd
 from train.schedules import Schedule
@@ -166,7 +166,7 @@ def test_a_skipped_step_leaves_the_zeros_alone():
 @pytest.mark.fast
 def test_a_config_may_say_it():
     path = f"--config={runs.CONFIGS / 'lm_tiny.py'}:tiny"
-    whole, _ = config_flags.parse([path, "--config.optimizer.l1=1e-3"])
+    whole, _ = command_line.parse([path, "--config.optimizer.l1=1e-3"])
     assert spec.read(whole).optimizer.l1 == 1e-3
     with pytest.raises(ValueError, match=r"optimizer.l1: expected 0 or more, got -1"):
         Sgd(l1=-1.0)

@@ -7,7 +7,7 @@ import re
 import pytest
 import tiny_runs as runs
 
-from train import config_flags, session, spec
+from train import command_line, session, spec
 from train.config_flags import UsageError
 
 CONFIGS = runs.CONFIGS
@@ -78,7 +78,7 @@ def mistake(capsys, *arguments: str) -> str:
 def test_mistakes_on_the_command_line(capsys, tmp_path, monkeypatch, argument, says):
     monkeypatch.chdir(tmp_path)
     if says is None:
-        config, _ = config_flags.parse([TINY, argument], workdir="")
+        config, _ = command_line.parse([TINY, argument], workdir="")
         assert spec.read(config).mesh.tensor == 8
     else:
         assert re.search(says, mistake(capsys, argument))
@@ -198,7 +198,7 @@ def test_any_field_can_be_overridden_and_keeps_its_type():
         "--config.model.use_bias=True",
         "--config.seed=7",
     ]
-    config, flags = config_flags.parse(arguments, workdir="here")
+    config, flags = command_line.parse(arguments, workdir="here")
     run = spec.read(config)
     assert flags == {"workdir": "here"}
     assert (run.optimizer.second_momentum, run.optimizer.schedule.name, run.seed) == (0.999, "constant", 7)
@@ -210,7 +210,7 @@ def test_any_field_can_be_overridden_and_keeps_its_type():
 def test_config_json_is_a_config(tmp_path):
     config = runs.config(train__num_steps=77)
     (tmp_path / "config.json").write_text(json.dumps({"config": config, "derived": {"train.num_steps": 3}}))
-    again, _ = config_flags.parse([f"--config={tmp_path / 'config.json'}", "--config.seed=5"], workdir="")
+    again, _ = command_line.parse([f"--config={tmp_path / 'config.json'}", "--config.seed=5"], workdir="")
     assert spec.read(again) == spec.read({**config, "seed": 5})
 
 

@@ -5,6 +5,7 @@ another process, machine or engine, and gives the same bytes. An engine decides 
 """
 
 import pathlib
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -42,6 +43,9 @@ class Work(Protocol):
     def done(self, number: int, /) -> bool:
         """Whether its result is there."""
 
+    def reads(self, number: int, /) -> Sequence[object]:
+        """The files or other things that it reads, for people who look for what went wrong."""
+
     def __call__(self, number: int, /) -> None:
         """Writes its result."""
 
@@ -71,3 +75,41 @@ class Engine(Protocol):
 
     def exchange(self, label: str, exchange: Exchange, num_tasks: int, folder: pathlib.Path) -> None:
         """Returns when the result of every partition is there; what is on its way may lie in `folder`."""
+
+
+class TaskFailed(RuntimeError):
+    """What nobody foresaw, in one line."""
+
+
+def attempt(work: Work, number: int) -> None:
+    """Does a task that is not done.
+
+    Raises:
+      ValueError, OSError or TaskFailed: one line that names what the task reads.
+    """
+    try:
+        if not work.done(number):
+            work(number)
+    except Exception as error:
+        raise described(error, several(work.reads(number))) from error
+
+
+def described(error: Exception, what: str) -> Exception:
+    """The error in one line with what was read; one that survives pickling, which not all errors do.
+
+    A note that was added to it names the culprit better.
+    """
+    what = "; ".join(getattr(error, "__notes__", ())) or what
+    told = " ".join(str(error).split())
+    if isinstance(error, ValueError | OSError):
+        return (OSError if isinstance(error, OSError) else ValueError)(f"{told} (in {what})")
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {pathlib.Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return TaskFailed(f"{type(error).__name__}: {told}{where} (in {what})")
+
+
+def several(things: Sequence[object]) -> str:
+    """The first, and how many there are besides."""
+    if not things:
+        return "nothing"
+    return f"{things[0]} and {len(things) - 1:,} more" if len(things) > 1 else str(things[0])

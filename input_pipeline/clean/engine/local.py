@@ -1,17 +1,12 @@
 """Processes of this machine, beside those of other machines that share the folder."""
 
-import contextlib
-import multiprocessing
 import pathlib
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from input_pipeline import cache, workers
-from input_pipeline.clean.engine import Exchange, Work
+from input_pipeline.clean.engine import Exchange, Work, attempt, parcels
+from input_pipeline.clean.engine.pool import Pool
 from input_pipeline.progress import Progress, quiet
 
 _POLL_S = 0.5
@@ -27,64 +22,58 @@ class Local:
     machine: int = 0
     num_machines: int = 1
     progress: Progress = quiet
-    _pool: ProcessPoolExecutor | None = field(default=None, init=False)
+    _pool: Pool | None = field(default=None, init=False)
 
     def __enter__(self) -> "Local":
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+            self._pool.close()
             self._pool = None
 
     def run(self, label: str, work: Work, num_tasks: int) -> None:
         """See `Engine.run`.
 
         Raises:
-          RuntimeError: a process was killed, as the kernel does when memory runs out.
+          ValueError, OSError, RuntimeError: a task failed, or its process was killed; one line that names what it read.
         """
-        self._run(label, work, work.done, num_tasks)
-
-    def exchange(self, label: str, exchange: Exchange, num_tasks: int, folder: pathlib.Path) -> None:
-        """See `Engine.exchange`: what is sent lies in files of `folder`."""
-        if all(map(exchange.done, range(exchange.num_partitions))):
-            return
-        send = _Send(exchange, folder)
-        self._run(label, send, send.done, num_tasks)
-        receive = _Receive(exchange, folder, num_tasks)
-        self._run(f"{label}, by key", receive, exchange.done, exchange.num_partitions)
-
-    def _run(self, label: str, work: Callable[[int], None], done: Callable[[int], bool], num_tasks: int) -> None:
-        waiting = [task for task in range(num_tasks) if not done(task)]
+        waiting = [task for task in range(num_tasks) if not work.done(task)]
         mine = [task for task in waiting if task % self.num_machines == self.machine]
         before = num_tasks - len(waiting)
         for number, _ in enumerate(self._completed(work, mine), start=1):
             self.progress(label, before + number, num_tasks)
-        while others := [task for task in waiting if not done(task)]:
-            self.progress(f"{label}: waiting for other machines", num_tasks - len(others), num_tasks)
-            time.sleep(_POLL_S)
+        if self.num_machines > 1:
+            self._wait(label, work, waiting, num_tasks)
 
-    def _completed(self, work: Callable[[int], None], tasks: list[int]) -> Iterator[Any]:
+    def exchange(self, label: str, exchange: Exchange, num_tasks: int, folder: pathlib.Path) -> None:
+        """See `Engine.exchange`: what each task sends lies in a file of `folder`.
+
+        Raises:
+          ValueError, OSError, RuntimeError: as `run`.
+        """
+        if all(map(exchange.done, range(exchange.num_partitions))):
+            return
+        self.run(label, _Send(exchange, folder), num_tasks)
+        self.run(f"{label}, by key", _Receive(exchange, folder, num_tasks), exchange.num_partitions)
+
+    def _completed(self, work: Work, tasks: Sequence[int]) -> Iterator[int]:
         if not self.num_workers or len(tasks) < 2:
-            yield from map(work, tasks)
+            for task in tasks:
+                attempt(work, task)
+                yield task
             return
         if self._pool is None:
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self.num_workers, context, initializer=workers.die_with_parent)
-        try:
-            with workers.nameless_main():
-                futures = [self._pool.submit(work, task) for task in tasks]
-            for future in as_completed(futures):
-                yield future.result()
-        except BrokenProcessPool:
-            raise RuntimeError(
-                "expected every worker to live, but one was killed, most likely since memory ran out; write fewer "
-                "--workers, or a lower limit in collect.max_record_bytes. What is done is kept: start again to go on"
-            ) from None
-        finally:
-            with contextlib.suppress(UnboundLocalError):
-                for future in futures:
-                    future.cancel()
+            self._pool = Pool(self.num_workers)
+        yield from self._pool.completed(work, tasks)
+
+    def _wait(self, label: str, work: Work, waiting: Sequence[int], num_tasks: int) -> None:
+        """Until other machines are done; one that died is named for as long as nobody starts it again."""
+        while waiting := [task for task in waiting if not work.done(task)]:
+            machines = sorted({task % self.num_machines for task in waiting})
+            named = ", ".join(f"--shard={machine}/{self.num_machines}" for machine in machines)
+            self.progress(f"{label}: waiting for {named}", num_tasks - len(waiting), num_tasks)
+            time.sleep(_POLL_S)
 
 
 @dataclass(frozen=True)
@@ -92,18 +81,15 @@ class _Send:
     exchange: Exchange
     folder: pathlib.Path
 
-    def _marker(self, task: int) -> pathlib.Path:
-        return self.folder / f"{task:06d}.sent"
-
     def done(self, task: int) -> bool:
-        return self._marker(task).exists()
+        return _sent(self.folder, task).exists()
+
+    def reads(self, task: int) -> Sequence[object]:
+        return (f"task {task} of {self.folder}",)
 
     def __call__(self, task: int) -> None:
-        for partition, sent in self.exchange.emit(task):
-            with cache.replacing(_parcel(self.folder, task, partition)) as file:
-                file.write(sent)
-        with cache.replacing(self._marker(task)):
-            pass
+        sent = self.exchange.emit(task)
+        parcels.write(_sent(self.folder, task), sent, num_partitions=self.exchange.num_partitions)
 
 
 @dataclass(frozen=True)
@@ -112,10 +98,16 @@ class _Receive:
     folder: pathlib.Path
     num_tasks: int
 
+    def done(self, partition: int) -> bool:
+        return self.exchange.done(partition)
+
+    def reads(self, partition: int) -> Sequence[object]:
+        return (f"partition {partition} of {self.folder}",)
+
     def __call__(self, partition: int) -> None:
-        parcels = (_parcel(self.folder, task, partition) for task in range(self.num_tasks))
-        self.exchange.reduce(partition, [parcel.read_bytes() for parcel in parcels if parcel.exists()])
+        sent = (parcels.read(_sent(self.folder, task), partition) for task in range(self.num_tasks))
+        self.exchange.reduce(partition, [each for each in sent if each])
 
 
-def _parcel(folder: pathlib.Path, task: int, partition: int) -> pathlib.Path:
-    return folder / f"{partition:05d}" / f"{task:06d}.bin"
+def _sent(folder: pathlib.Path, task: int) -> pathlib.Path:
+    return folder / f"{task:06d}.parcels"

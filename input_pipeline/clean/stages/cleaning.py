@@ -73,6 +73,9 @@ class Cleaning:
     def done(self, task: int) -> bool:
         return self._path(task).exists()
 
+    def reads(self, task: int) -> Sequence[object]:
+        return (blocks_of(self.source)[task],)
+
     def __call__(self, task: int) -> None:
         before = blocks.read(blocks_of(self.source)[task])
         after, entries = apply(operations(self.line, self.modality), before)

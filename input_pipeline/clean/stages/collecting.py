@@ -3,7 +3,7 @@
 import functools
 import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from input_pipeline import cache
@@ -70,15 +70,24 @@ class Collecting:
     def done(self, task: int) -> bool:
         return self._marker(task).exists()
 
+    def reads(self, task: int) -> Sequence[object]:
+        return [each.path for each in _planned(self.folder)[task]]
+
     def __call__(self, task: int) -> None:
-        inputs = _planned(self.folder)[task]
-        found = (each for one in inputs for each in collect.read(one.path, one.name, spec=self.spec))
+        found = (each for one in _planned(self.folder)[task] for each in self._read(one))
         for number, block in enumerate(blocks.cut(found, most=self.block_records)):
             path = self.folder / f"{task:05d}-{number:06d}.parquet"
             if not path.exists():
                 _write(path, block)
         with cache.replacing(self._marker(task)):
             pass
+
+    def _read(self, one: Input) -> Iterator[Record | Entry]:
+        try:
+            yield from collect.read(one.path, one.name, spec=self.spec)
+        except Exception as error:
+            error.add_note(one.path)  # of the many files of a shard
+            raise
 
     def _marker(self, task: int) -> pathlib.Path:
         return self.folder / f"{task:05d}.done"

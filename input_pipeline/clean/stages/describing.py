@@ -30,6 +30,9 @@ class Describing:
     def done(self, task: int) -> bool:
         return self._path(task, ".json").exists()
 
+    def reads(self, task: int) -> Sequence[object]:
+        return (blocks_of(self.source)[task],)
+
     def __call__(self, task: int) -> None:
         records = blocks.read(blocks_of(self.source)[task])
         with cache.replacing(self._path(task, ".npy")) as file:

@@ -42,6 +42,9 @@ class Sketching:
     def done(self, task: int) -> bool:
         return self._path(task, "exact").exists()
 
+    def reads(self, task: int) -> Sequence[object]:
+        return (blocks_of(self.source)[task],)
+
     def __call__(self, task: int) -> None:
         records = blocks.read(blocks_of(self.source)[task])
         save(self._path(task, "sizes"), np.array([blocks.num_bytes(record) for record in records], np.int64))
@@ -210,6 +213,9 @@ class Comparing:
 
     def done(self, partition: int) -> bool:
         return part(self.folder, partition).exists()
+
+    def reads(self, partition: int) -> Sequence[object]:
+        return (_part(self.bands.folder, partition),)
 
     def __call__(self, partition: int) -> None:
         near = self.bands.sketches.new.near

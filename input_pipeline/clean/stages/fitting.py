@@ -37,6 +37,10 @@ class Fitting:
         del task
         return (self.folder / "fitted.json").exists()
 
+    def reads(self, task: int) -> Sequence[object]:
+        del task
+        return (self.source,)
+
     def __call__(self, task: int) -> None:
         del task
         fitted = tabular.read(self.line, untouched=self.untouched).fit(self._rows)
@@ -63,6 +67,9 @@ class Applying:
 
     def done(self, task: int) -> bool:
         return self._path(task).exists()
+
+    def reads(self, task: int) -> Sequence[object]:
+        return (blocks_of(self.source)[task],)
 
     def __call__(self, task: int) -> None:
         first = offsets_of(self.source)[task]

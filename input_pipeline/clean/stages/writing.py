@@ -100,6 +100,10 @@ class Writing:
     def receipt(self, task: int) -> pathlib.Path:
         return self.folder / f"{task:06d}.json"
 
+    def reads(self, task: int) -> Sequence[object]:
+        part = self.parts[task]
+        return blocks_of(self.source)[part.first : part.last]
+
     def __call__(self, task: int) -> None:
         part = self.parts[task]
         name = FORMATS[self.format].name(self.dataset, splits.NAMES[part.split], part.shard, part.num_shards)
@@ -146,6 +150,10 @@ class Finishing:
     def done(self, task: int) -> bool:
         del task
         return (self.writing.folder / "files.json").exists()
+
+    def reads(self, task: int) -> Sequence[object]:
+        del task
+        return (self.writing.folder / "data",)
 
     def __call__(self, task: int) -> None:
         del task
