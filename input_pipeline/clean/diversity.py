@@ -118,7 +118,8 @@ def _normalized(x_TE: Float64[np.ndarray, "T E"]) -> Float64[np.ndarray, "T E"]:
 
 def _spelling(texts: Sequence[str], found: Words, members: np.ndarray) -> dict[int, str]:
     """How the words of some texts are written, by their columns."""
-    columns_W, spelling = _columns(found), {}
+    columns_W = _columns(found)
+    spelling: dict[int, str] = {}
     for text in members.tolist():
         first, last, start = found.offsets[text], found.offsets[text + 1], found.text_starts[text]
         bounds = (found.starts_W[first:last] - start, found.ends_W[first:last] - start)

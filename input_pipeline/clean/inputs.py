@@ -9,11 +9,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from input_pipeline import cache, digests, files, remote, tfds
+from input_pipeline import cache, digests, files, remote
 from input_pipeline.clean import brought
 from input_pipeline.progress import Progress, quiet
-
-_TFDS = "tfds://"
 
 
 @dataclass(frozen=True, order=True)
@@ -30,7 +28,7 @@ def find(patterns: Sequence[str], *, cache_dir: pathlib.Path, progress: Progress
     """All files in the order of their names; the second one of a name is called "@2/name".
 
     Args:
-      patterns: globs, folders, URLs, sets of TFDS with their split ("tfds://lm1b:1.1.0/train"), and what `brought` has.
+      patterns: globs, folders, URLs, and what `brought` has, such as a split of TFDS ("tfds:lm1b:1.1.0/train").
 
     Raises:
       ValueError: no pattern, one that matches nothing, a URL or set that cannot be read.
@@ -63,9 +61,6 @@ def _match(pattern: str, cache_dir: pathlib.Path, progress: Progress) -> dict[st
     scheme, _, rest = pattern.partition(":")
     if scheme in brought.SCHEMES and not remote.is_url(pattern):
         return brought.SCHEMES[scheme](rest, cache_dir)
-    if pattern.startswith(_TFDS):
-        name, _, split = pattern.removeprefix(_TFDS).rpartition("/")
-        return {each.path: each.name for each in tfds.shards(name, split=split, cache_dir=cache_dir, progress=progress)}
     if remote.is_url(pattern):
         return remote.copies([pattern], cache_dir=cache_dir, progress=progress, field="--input")
     pattern = os.path.abspath(os.path.expanduser(pattern))

@@ -54,7 +54,7 @@ def retention(found: Cleaned) -> Markup | None:
         removed = sum(mapping(stage.get("removed")).values())
         body.append(
             [
-                stage.get("name"),
+                str(stage.get("name")),
                 f"{-removed:,}" if removed else "0",
                 f"{after.records:,}",
                 bars.share(_part(after.records, whole.records)),
@@ -133,7 +133,11 @@ def _sizes(title: str, found: Mapping[str, Any]) -> Markup | None:
     if not (isinstance(edges, list) and isinstance(counts, list) and counts and len(edges) == len(counts) + 1):
         return None
     least, greatest, zeros = (found.get(name) for name in ("least", "greatest", "zeros"))
-    told = f"From {numbers.count(least)} to {numbers.count(greatest)}." if least is not None else ""
+    told = (
+        f"From {numbers.count(least)} to {numbers.count(greatest)}."
+        if least is not None and greatest is not None
+        else ""
+    )
     told += f" {zeros:,} records of none." if zeros else ""
     return bars.histogram(title, edges=edges, counts=counts, unit=str(found.get("unit")), told=told)
 

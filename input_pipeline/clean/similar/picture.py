@@ -64,7 +64,9 @@ class PerceptualHash:
     def __post_init__(self) -> None:
         if not 1 - _MAX_DISTANCE / BITS <= self.threshold <= 1:
             least = 1 - _MAX_DISTANCE / BITS
-            raise ValueError(f"threshold: expected {least} to 1, got {self.threshold}; write 0.9375, which is 4 of 64 bits")
+            raise ValueError(
+                f"threshold: expected {least} to 1, got {self.threshold}; write 0.9375, which is 4 of 64 bits"
+            )
         if not 0 <= self.colours <= 255:
             raise ValueError(f"colours: expected 0 to 255, got {self.colours}")
         if not 1 <= self.agree <= 3:
@@ -88,7 +90,9 @@ class PerceptualHash:
         return Sketches(
             exact_N2=exact.digests(records, part="payload"),
             bands_NK=self.keys(hashes_N),
-            evidence=Evidence(np.concatenate(flat), offsets_of(np.array([5 if look else 0 for look in looks], np.int64))),
+            evidence=Evidence(
+                np.concatenate(flat), offsets_of(np.array([5 if look else 0 for look in looks], np.int64))
+            ),
         )
 
     def keys(self, hashes_N: UInt64[np.ndarray, "N"]) -> UInt64[np.ndarray, "N K"]:
@@ -103,7 +107,9 @@ class PerceptualHash:
             return np.zeros(len(pairs_P2))
         sizes_N = np.diff(evidence.offsets)
         is_real = sizes_N[pairs_P2].all(axis=1)
-        looks_N5 = np.asarray(evidence.flat).reshape(-1, 5)[np.minimum(evidence.offsets[:-1], len(evidence.flat) - 5) // 5]
+        looks_N5 = np.asarray(evidence.flat).reshape(-1, 5)[
+            np.minimum(evidence.offsets[:-1], len(evidence.flat) - 5) // 5
+        ]
         one_P5, other_P5 = looks_N5[pairs_P2.T]
         differing = np.bitwise_count(one_P5[:, 0] ^ other_P5[:, 0]).astype(np.int64)
         colours = [np.ascontiguousarray(each[:, 1:]).view(np.uint8).astype(np.int16) for each in (one_P5, other_P5)]

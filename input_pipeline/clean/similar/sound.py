@@ -62,7 +62,9 @@ class AudioFingerprint:
 
     def __post_init__(self) -> None:
         if not 0.6 <= self.threshold <= 1:
-            raise ValueError(f"threshold: expected 0.6 to 1, since chance alone gives 0.5, got {self.threshold}; write 0.8")
+            raise ValueError(
+                f"threshold: expected 0.6 to 1, since chance alone gives 0.5, got {self.threshold}; write 0.8"
+            )
         for name in ("keys", "min_moments"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected 1 or more, got {getattr(self, name)}")
@@ -99,8 +101,9 @@ class AudioFingerprint:
             sound = audio.read(payload)
         except BadRecord:
             return np.zeros(0, np.uint32)
-        moments = fingerprint(sound.samples_TC.mean(1), sound.sample_rate) if len(sound.samples_TC) else []
-        return moments if len(moments) >= self.min_moments else np.zeros(0, np.uint32)
+        nothing = np.zeros(0, np.uint32)
+        moments = fingerprint(sound.samples_TC.mean(1), sound.sample_rate) if len(sound.samples_TC) else nothing
+        return moments if len(moments) >= self.min_moments else nothing
 
     def _keys(self, moments: Moments) -> UInt64[np.ndarray, "K"]:
         seeds_K = _seeds(self.keys)
@@ -128,7 +131,9 @@ def agreement(one: Moments, other: Moments, *, max_shift: int) -> float:
     """Equal bits of all bits of the longer one, at the best of the shifts from -max_shift to max_shift moments."""
     padded = np.pad(other, (max_shift, max_shift + max(0, len(one) - len(other))))
     is_there = np.pad(np.ones(len(other), bool), (max_shift, len(padded) - max_shift - len(other)))
-    others, are_there = (np.lib.stride_tricks.sliding_window_view(x, len(one))[: 2 * max_shift + 1] for x in (padded, is_there))
+    others, are_there = (
+        np.lib.stride_tricks.sliding_window_view(x, len(one))[: 2 * max_shift + 1] for x in (padded, is_there)
+    )
     equal = ((32 - np.bitwise_count(one ^ others)) * are_there).sum(1, dtype=np.int64)
     return float(equal.max()) / (32 * max(len(one), len(other)))
 

@@ -215,7 +215,7 @@ class Comparing:
         return part(self.folder, partition).exists()
 
     def reads(self, partition: int) -> Sequence[object]:
-        return (_part(self.bands.folder, partition),)
+        return (part(self.bands.folder, partition),)
 
     def __call__(self, partition: int) -> None:
         near = self.bands.sketches.new.near

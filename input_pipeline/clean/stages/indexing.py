@@ -1,6 +1,6 @@
 """index: what a later cleaning needs of the records that stay, to be deduplicated against them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,10 @@ class Indexing:
     def done(self, task: int) -> bool:
         del task
         return (self.stage.folder / index.INDEX).exists()
+
+    def reads(self, task: int) -> Sequence[object]:
+        del task
+        return (self.sketches.folder,)
 
     def __call__(self, task: int) -> None:
         del task

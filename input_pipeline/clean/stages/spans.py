@@ -74,6 +74,9 @@ class Cutting:
     def done(self, task: int) -> bool:
         return self._path(task).exists()
 
+    def reads(self, task: int) -> Sequence[object]:
+        return (blocks_of(self.spans.texts.source)[task],)
+
     def __call__(self, task: int) -> None:
         before = self.spans.texts.read(task)
         after, entries = substrings.cut(before, self._places(task), size=self.spans.size)

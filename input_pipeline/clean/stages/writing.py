@@ -161,9 +161,9 @@ class Finishing:
         folder.mkdir(parents=True, exist_ok=True)
         files = [json.loads(self.writing.receipt(each).read_bytes()) for each in range(len(self.writing.parts))]
         for each in files:
-            with open(folder / each["name"], "rb") as file:
-                each["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
-                each["bytes"] = file.tell()
+            with open(folder / each["name"], "rb") as written:
+                each["sha256"] = hashlib.file_digest(written, "sha256").hexdigest()
+                each["bytes"] = written.tell()
         kept = {split: [(f["records"], f["bytes"]) for f in files if f["split"] == split] for split in splits.NAMES}
         kept = {split: found for split, found in kept.items() if found}
         channels = {each for file in files for each in file.pop("channels")}

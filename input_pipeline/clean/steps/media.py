@@ -1,7 +1,7 @@
 """Operations on pictures and clips: a payload is decoded once for all neighbours in a line, and encoded once."""
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -36,7 +36,7 @@ class Held(Protocol):
 class Operation:
     """An operation of a line that works on what a payload holds. By itself it is a Step."""
 
-    hold: ClassVar[Callable[[bytes], Any]]  # a payload -> Held
+    hold: ClassVar[type[Any]]  # what makes a Held of a payload
 
     def on(self, held: Any) -> Finding | None:
         """Looks at what is held, or changes it.

@@ -207,7 +207,9 @@ def test_spans_that_stand_before_are_cut(tmp_path):
         output=Output(format="jsonl"),
     )
     manifest = run(spec, tmp_path / "out")
-    assert [row["text"].strip() for row in records(tmp_path / "out")] == [text.strip() for text in (rows[0], *texts[1:])]
+    assert [row["text"].strip() for row in records(tmp_path / "out")] == [
+        text.strip() for text in (rows[0], *texts[1:])
+    ]
     assert {line["id"]: line["value"] for line in ledger(tmp_path / "out")} == {"all.jsonl#3": 60, "all.jsonl#6": 60}
     spans = next(stage for stage in manifest["stages"] if stage["name"] == "spans")
     assert spans["changed"] == {"substrings.repeat": 2}

@@ -90,7 +90,10 @@ def test_silence():
     assert removed_by("not_silent", wav(sine(1, dbfs=-61)))[1] == pytest.approx(-61, abs=1e-3)
     click = np.zeros((RATE, 1), np.float32)
     click[0] = 0.01  # -40 dBFS, and -82 of all
-    assert removed_by("not_silent", wav(click)) == ("not_silent.rms", pytest.approx(-40 - 10 * np.log10(RATE), abs=1e-3))
+    assert removed_by("not_silent", wav(click)) == (
+        "not_silent.rms",
+        pytest.approx(-40 - 10 * np.log10(RATE), abs=1e-3),
+    )
     assert run("not_silent", wav(sine(1, dbfs=-59)))[0] == []
     assert decibels(1.0) == 0
 

@@ -133,7 +133,10 @@ def test_a_line_decodes_once(modality, held, monkeypatch):
 
 @pytest.mark.parametrize("modality", LINES)
 def test_what_cannot_be_decoded_falls_to_a_rule_whether_or_not_it_is_named(modality):
-    rules = {"image": ["truncated", "format", "format", "empty"], "audio": ["empty", "corrupt", "truncated", "truncated", "empty"]}
+    rules = {
+        "image": ["truncated", "format", "format", "empty"],
+        "audio": ["empty", "corrupt", "truncated", "truncated", "empty"],
+    }
     step = {"image": "not_blank", "audio": "mono"}[modality]
     outcome = STEPS[modality][step]()(records(modality))
     found = [entry.rule for entry in outcome.entries if entry.rule.startswith("decodable.")]
