@@ -101,7 +101,7 @@ class Publishing:
                 file.write((self.made.placings[-1].stage.folder / FITTED).read_bytes())
         manifest = _manifest(self.spec, self.inputs, self.made)
         with cache.replacing(self.output / MANIFEST) as file:
-            file.write(json.dumps(manifest, indent=1, ensure_ascii=False).encode() + b"\n")
+            file.write(json.dumps(manifest, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
 
     def _parts(self) -> list[tuple[str, Callable[[pathlib.Path, Made], None]]]:
         return [("data", _data), ("ledger", _ledger), *([(INDEX, _index)] if self.made.indexed else [])]
