@@ -28,6 +28,8 @@ _CANDIDATES = (
 )
 # Bytes 80 to 9F are letters of Windows there, and controls by the book: https://encoding.spec.whatwg.org/#windows-1252
 _ALIASES = {"ascii": "cp1252", "iso8859-1": "cp1252", "iso8859-9": "cp1254", "iso8859-11": "cp874", "gb2312": "gb18030"}
+_HIGH = bytes(range(0x80, 0x100))
+_FEW = 0.02  # share of bytes that are not ASCII; German has as many
 _ALIKE = 0.03  # of charset-normalizer's coherence
 _LEAST_ZEROS = 4  # that tell UTF-16
 _SEVEN_BITS = ("iso2022", "hz", "utf-7")
@@ -142,6 +144,9 @@ def _other(raw: bytes, declared: str) -> tuple[str, str]:
 
 
 def _guess(head: bytes) -> str:
+    """Too few letters that are not ASCII tell nothing: quotation marks and names in English are Windows-1252."""
+    if len(head) - len(head.translate(None, _HIGH)) < _FEW * len(head):
+        return "cp1252"
     try:
         import charset_normalizer
     except ImportError:

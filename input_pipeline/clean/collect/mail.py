@@ -1,7 +1,7 @@
 """Mails: RFC 822 messages, one a file or many in an mbox. The text is the best part of the body.
 
-Own code in place of the standard library's parser, which builds every part and header of a message: that takes several
-times as long, and its recursion and its time grow with what a hostile message nests.
+Own code in place of the standard library's parser: its time and its recursion grow with what a hostile message nests,
+some malformed headers make it raise, and it builds every part and header where three headers and one part are wanted.
 """
 
 import binascii
