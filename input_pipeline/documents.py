@@ -171,6 +171,10 @@ class Parted(Collection):
             raise ValueError(f"data: expected a split that has documents, one of {there}, got {name!r}")
         return self.sources[self.names.index(name)]
 
+    def fingerprint(self) -> str:
+        """As that of any documents."""
+        return self._fingerprint
+
 
 def encode(name: str) -> bytes:
     """The bytes of a name; file names need not be UTF-8."""

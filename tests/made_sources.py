@@ -134,6 +134,37 @@ def build_tfds(name: str, path: pathlib.Path, features: Mapping[str, Any], parts
     Set(data_dir=str(path), file_format="array_record").download_and_prepare()
 
 
+def cleaned(path: pathlib.Path) -> dict[str, Any]:
+    """What `folder` makes, cleaned into parts of 4 and 2 pictures."""
+    from input_pipeline.clean.spec import Clean, Output, Split
+
+    folder(path)
+    clean = Clean(
+        modality="image",
+        files=(f"{path}/*/*.png",),
+        split=Split(val=0.0, test=1 / 3, stratify="label"),
+        output=Output(format="array_record"),
+    )
+    return dict(PICTURES, source="cleaned", clean=clean, train_split="train", val_split="", test_split="test")
+
+
+def cleaned_table(path: pathlib.Path) -> dict[str, Any]:
+    """What `csv_table` makes, cleaned."""
+    from input_pipeline.clean.collect.spec import Collect
+    from input_pipeline.clean.spec import Clean, Output, Split
+
+    csv_table(path)
+    clean = Clean(
+        modality="table",
+        files=(f"{path}/*.csv",),
+        source=Collect(field=""),
+        split=Split(val=0.0, test=1 / 3, stratify="label"),
+        output=Output(format="parquet"),
+    )
+    named = {"train_split": "train", "val_split": "", "test_split": "test", "group_field": "who"}
+    return dict(TABLES, source="cleaned", clean=clean, **named)
+
+
 def idx(path: pathlib.Path) -> dict[str, Any]:
     path.mkdir(parents=True, exist_ok=True)
     for part, members in (("train", range(4)), ("t10k", range(4, NUM))):
@@ -166,6 +197,8 @@ MAKERS: Mapping[str, Callable[[pathlib.Path], dict[str, Any]]] = {
     "array_record": array_record,
     "tfds": tfds_set,
     "idx": idx,
+    "cleaned": cleaned,
+    "cleaned table": cleaned_table,
     "sklearn": scikit_learn,
     "synthetic": synthetic,
 }

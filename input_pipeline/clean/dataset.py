@@ -101,6 +101,8 @@ def find(data: Section, *, progress: Progress) -> Dataset:
         split: [_file(folder, each, cache_dir, progress) for each in told["files"]]
         for split, told in manifest["splits"].items()
     }
+    if not parts:
+        raise ValueError(f"data: expected records, but the cleaning left none; {folder}/ledger says why")
     return Dataset(config["output"]["format"], parts, Schema(data.modality, manifest["fields"]))
 
 

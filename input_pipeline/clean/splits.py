@@ -47,6 +47,16 @@ def by_time(times_N: Float64[np.ndarray, "N"], shares: Sequence[float]) -> Int8[
     return _placed(middles[whole_N], shares)
 
 
+def least(groups_N: UInt64[np.ndarray, "N"], families_N: Int64[np.ndarray, "N"]) -> UInt64[np.ndarray, "N"]:
+    """For each record the least group in its family; families are numbers below N.
+
+    What joins a family moves it only if its group is less than all others there.
+    """
+    least_N = groups_N.copy()
+    np.minimum.at(least_N, families_N, groups_N)
+    return least_N[families_N]
+
+
 def straddling(places_N: Int8[np.ndarray, "N"], pairs_P2: Int64[np.ndarray, "P 2"]) -> Bool[np.ndarray, "P"]:
     """Which pairs lie in two different splits."""
     one_P, other_P = places_N[pairs_P2[:, 0]], places_N[pairs_P2[:, 1]]

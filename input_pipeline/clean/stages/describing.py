@@ -1,9 +1,11 @@
 """describe: what the split asks of each record, its size, and the types of its fields; one array for each block."""
 
+import contextlib
 import json
 import pathlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -61,19 +63,32 @@ def facts(records: Sequence[Record], split: Split, *, part: str) -> np.ndarray:
 
 
 def _time(value: object) -> float:
-    """Seconds since 1970 of a number or an ISO 8601 date; a mail's too. What is neither is the earliest."""
+    """Seconds since 1970 of an ISO 8601 date or that of a mail; a number as it is. What is neither is the earliest."""
+    text = str(value).strip()
+    for parse in (_iso_date, _mail_date, float) if isinstance(value, str) else (float,):
+        with contextlib.suppress(ValueError, TypeError, IndexError, OverflowError):
+            found = parse(text)
+            return found if found == found else float("-inf")
+    return float("-inf")
+
+
+def _iso_date(text: str) -> float:
     import datetime
+
+    return _seconds(datetime.datetime.fromisoformat(text))
+
+
+def _mail_date(text: str) -> float:
     import email.utils
 
-    if isinstance(value, int | float):
-        return float(value)
-    for parse in (datetime.datetime.fromisoformat, email.utils.parsedate_to_datetime):
-        try:
-            moment = parse(str(value))
-        except (ValueError, TypeError, IndexError):
-            continue
-        return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
-    return float("-inf")
+    return _seconds(email.utils.parsedate_to_datetime(text))
+
+
+def _seconds(moment: Any) -> float:
+    """Without a zone, it is of UTC."""
+    import datetime
+
+    return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
 
 
 def read(folder: pathlib.Path, names: Sequence[str]) -> tuple[np.ndarray, dict[str, str]]:

@@ -12,7 +12,7 @@ from input_pipeline import cache
 from input_pipeline.clean import blocks, splits
 from input_pipeline.clean.blocks import Counts
 from input_pipeline.clean.engine import Engine, Stage
-from input_pipeline.clean.record import Entry, as_json
+from input_pipeline.clean.record import CHANGED, Entry, as_json
 from input_pipeline.clean.similar.exact import PART_OF
 from input_pipeline.clean.spec import Clean, Split
 from input_pipeline.clean.stages import describing
@@ -99,21 +99,23 @@ def run(cleaned: Stage, decision: Decision, spec: Clean, engine: Engine) -> Plac
         facts, types = describing.read(described.folder, [path.stem for path in blocks_of(cleaned.folder)])
         places = _places(facts, decision, spec)
         _check(places, decision.edges, cleaned.folder)
-        rest = (places == splits.NOWHERE) & decision.stays(len(places))
+        placed = places != splits.NOWHERE
+        rest = ~placed & decision.stays(len(places))
+        timeless = placed & np.isneginf(facts["time"])
         placing.write(
             places=places,
             facts=facts,
             types=types,
-            ledger=_ledger(rest, cleaned.folder, shares=spec.split.shares),
-            counts=_counted(places != splits.NOWHERE, rest, facts["bytes"]),
+            ledger=_ledger(rest, timeless, cleaned.folder, shares=spec.split.shares),
+            counts=_counted(placed, rest, timeless, facts["bytes"]),
         )
     return placing
 
 
 def _places(facts: np.ndarray, decision: Decision, spec: Clean) -> np.ndarray:
-    """Records that are alike but stay share the group of the first of them, unless the config says what a group is."""
+    """Records that are alike but stay are one group, unless the config says what a group is."""
     if spec.dedup.action == "keep" and not spec.split.by:
-        facts["group"] = facts["group"][decision.families]
+        facts["group"] = splits.least(facts["group"], decision.families)
     stays = decision.stays(len(facts))
     places = np.full(len(facts), splits.NOWHERE, np.int8)
     places[stays] = _drawn(facts[stays], spec.split)
@@ -140,18 +142,24 @@ def _check(places: np.ndarray, edges_E2: np.ndarray, source: pathlib.Path) -> No
         )
 
 
-def _ledger(rest: np.ndarray, source: pathlib.Path, *, shares: Sequence[float]) -> bytes:
-    """The lines of the records that no split has."""
-    ids = blocks.ids_at(blocks_of(source), offsets_of(source), np.flatnonzero(rest))
-    entries = (Entry(id, "split.rest", "in no split", round(sum(shares), 6)) for id in ids.values())
+def _ledger(rest: np.ndarray, timeless: np.ndarray, source: pathlib.Path, *, shares: Sequence[float]) -> bytes:
+    """The lines of the records that no split has, and of those whose time cannot be read."""
+    ids = blocks.ids_at(blocks_of(source), offsets_of(source), np.flatnonzero(rest | timeless))
+    entries = (
+        Entry(id, "split.rest", "in no split", round(sum(shares), 6))
+        if rest[number]
+        else Entry(id, "split.no_time", "taken as the earliest", "a number or a date", action=CHANGED)
+        for number, id in ids.items()
+    )
     return b"".join(json.dumps(as_json(entry, NAME), ensure_ascii=False).encode() + b"\n" for entry in entries)
 
 
-def _counted(placed: np.ndarray, rest: np.ndarray, sizes_N: np.ndarray) -> Counts:
+def _counted(placed: np.ndarray, rest: np.ndarray, timeless: np.ndarray, sizes_N: np.ndarray) -> Counts:
     return Counts(
         records_in=int((placed | rest).sum()),
         records_out=int(placed.sum()),
         bytes_in=int(sizes_N[placed | rest].sum()),
         bytes_out=int(sizes_N[placed].sum()),
         removed={"split.rest": int(rest.sum())} if rest.any() else {},
+        changed={"split.no_time": int(timeless.sum())} if timeless.any() else {},
     )

@@ -22,8 +22,11 @@ CLASSES = {
     "array_record": (),
     "tfds": ("cat", "dog"),
     "idx": (),
+    "cleaned": ("class0", "class1"),
+    "cleaned table": ("0", "1"),
 }
-GROUPED = ("csv", "parquet", "parquet pictures", "array_record")
+GROUPED = ("csv", "parquet", "parquet pictures", "array_record", "cleaned table")
+PARTED = ("tfds", "idx", "cleaned", "cleaned table")
 FIXED = ("sklearn", "synthetic")  # that no file of ours changes
 
 
@@ -71,7 +74,7 @@ def test_labels_classes_groups_and_parts(made):
     assert sorted(found.labels.tolist()) == [0, 0, 0, 1, 1, 1]
     assert (sorted(found.groups.tolist()) == ["lucas"] * 3 + ["theo"] * 3) if name in GROUPED else found.groups is None
     sizes = {part: len(members) for part, members in found.parts.items()}
-    assert sizes == ({"train": 4, "test": 2} if name in ("tfds", "idx") else {})
+    assert sizes == ({"train": 4, "test": 2} if name in PARTED else {})
 
 
 def test_a_fingerprint_tells_content_label_name_and_order(made):
