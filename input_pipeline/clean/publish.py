@@ -184,6 +184,7 @@ def _manifest(spec: Clean, found: Sequence[Input], made: Made) -> dict[str, Any]
         },
         "fields": dict(made.placings[-1].types),
         "clusters": _clusters(made),
+        "uncompared": made.decisions[0].num_uncompared,  # records that near-duplicates may have escaped
         **json.loads((made.written.folder / "summary.json").read_bytes()),
         "versions": {"python": sys.version.split()[0]} | dict(_versions()),
     }

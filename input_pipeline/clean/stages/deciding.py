@@ -15,6 +15,7 @@ from input_pipeline.clean.blocks import Counts
 from input_pipeline.clean.engine import Engine, Stage
 from input_pipeline.clean.record import Entry, Record, as_json, excerpt
 from input_pipeline.clean.similar import clusters
+from input_pipeline.clean.similar.candidates import Resolved
 from input_pipeline.clean.spec import Clean
 from input_pipeline.clean.stages import duplicates
 from input_pipeline.clean.stages.cleaning import blocks_of
@@ -45,6 +46,7 @@ class Decision:
         removed: np.ndarray,
         edges_E2: Int64[np.ndarray, "E 2"],
         num_records: int,
+        num_uncompared: int,
         ledgers: Mapping[str, bytes],
         counts: Mapping[str, Counts],
     ) -> None:
@@ -52,6 +54,7 @@ class Decision:
         save(self.stage.folder / "families.npy", clusters.clusters(num_records, edges_E2))
         save(self.stage.folder / "edges.npy", edges_E2)
         save(self.stage.folder / "removed.npy", removed)
+        save(self.stage.folder / "uncompared.npy", np.array(num_uncompared))
         for kind, lines in ledgers.items():
             with cache.replacing(self.ledger(kind)) as file:
                 file.write(lines)
@@ -72,6 +75,11 @@ class Decision:
     def families(self) -> Int64[np.ndarray, "N"]:
         """For each record the least number of those that edges connect it with."""
         return np.load(self.stage.folder / "families.npy")
+
+    @property
+    def num_uncompared(self) -> int:
+        """Records that were not compared with all candidates: see candidates.MOST_FAMILIES."""
+        return int(np.load(self.stage.folder / "uncompared.npy"))
 
     def stays(self, num_records: int) -> Bool[np.ndarray, "{num_records}"]:
         """Which records were not removed."""
@@ -109,7 +117,8 @@ def run(cleaned: Stage, spec: Clean, engine: Engine) -> tuple[Decision, All]:
         if spec.dedup.action == "keep":
             edges_E2 = np.concatenate([edges_E2, np.stack([removed["like"], removed["number"]], axis=1)])
             removed = removed[removed["like"] < sketches.num_old]
-        _write(decision, removed, edges_E2, cleaned, sketches, threshold=spec.dedup.threshold)
+        found = resolved._replace(edges_E2=edges_E2)
+        _write(decision, removed, found, cleaned, sketches, threshold=spec.dedup.threshold)
     return decision, sketches
 
 
@@ -124,7 +133,7 @@ def _removed(first_N: np.ndarray, original_N: np.ndarray, similarity_N: np.ndarr
 
 
 def _write(
-    decision: Decision, removed: np.ndarray, edges_E2: np.ndarray, cleaned: Stage, sketches: All, *, threshold: float
+    decision: Decision, removed: np.ndarray, found: Resolved, cleaned: Stage, sketches: All, *, threshold: float
 ) -> None:
     """In the numbers of the cleaned records alone: old ones are -1, -2, ..."""
     num_old, sizes_N = sketches.num_old, sketches.sizes()
@@ -133,8 +142,9 @@ def _write(
     removed["like"] = np.where(removed["like"] < num_old, -1 - removed["like"], removed["like"] - num_old)
     decision.write(
         removed=removed,
-        edges_E2=edges_E2[(edges_E2 >= num_old).all(axis=1)] - num_old,
+        edges_E2=found.edges_E2[(found.edges_E2 >= num_old).all(axis=1)] - num_old,
         num_records=len(sizes_N) - num_old,
+        num_uncompared=found.num_uncompared,
         ledgers=_ledgers(removed, cleaned.folder, sketches.old_ids(), threshold=threshold),
         counts=_counted(removed, sizes_N[num_old:]),
     )

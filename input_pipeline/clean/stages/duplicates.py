@@ -204,12 +204,16 @@ class ByBand:
         save(part(self.folder, partition), np.frombuffer(b"".join(sent), _BAND))
 
 
+_HOW = {"compare": candidates.compare, "connect": candidates.connect}
+
+
 @dataclass(frozen=True)
 class Comparing:
-    """One round: writes what `candidates.compare` finds in each partition, under the standing in `folder`."""
+    """One round: writes what a key of `_HOW` finds in each partition, under the standing in `folder`."""
 
     bands: ByBand
     folder: pathlib.Path
+    how: str = "compare"
 
     def done(self, partition: int) -> bool:
         return part(self.folder, partition).exists()
@@ -222,7 +226,7 @@ class Comparing:
         assert near is not None
         rows = np.load(part(self.bands.folder, partition))
         store = _store(self.bands.sketches)
-        found = candidates.compare(
+        found = _HOW[self.how](
             rows["key"],
             rows["number"],
             standing=_standing(self.folder),
@@ -242,7 +246,7 @@ class Comparing:
 
 def alike(stage: Stage, sketches: All, first_N: np.ndarray, dedup: Dedup, engine: Engine) -> tuple[Stage, Resolved]:
     """The stage after `exact`, done: which of the first records of their digests are near to others that stay."""
-    stage = stage.then("near", dedup.prefer)
+    stage = stage.then("near", dedup.prefer, dedup.action)
     numbers = np.arange(len(first_N))
     if sketches.new.near is None or not len(numbers):
         return stage, Resolved(numbers, np.ones(len(numbers)), np.zeros((0, 2), np.int64), 0, 0)
@@ -251,15 +255,22 @@ def alike(stage: Stage, sketches: All, first_N: np.ndarray, dedup: Dedup, engine
     engine.exchange("near-duplicates", bands, sketches.num_blocks, stage.folder / "sent")
     rounds = itertools.count(1)
 
-    def compare_all(standing: Standing) -> Iterator[Compared]:
-        work = Comparing(bands, stage.folder / f"round-{next(rounds)}")
+    def compare_all(standing: Standing, how: str = "compare") -> Iterator[Compared]:
+        work = Comparing(bands, stage.folder / f"round-{next(rounds)}", how)
         save(work.folder / "standing.npy", np.stack([each.astype(np.int64) for each in standing]))
         engine.run("comparing near-duplicates", work, bands.num_partitions)
         return map(work.found, range(bands.num_partitions))
 
     rank_N = clusters.preference(sketches.sizes(), dedup.prefer, num_old=sketches.num_old)
     is_alive_N = first_N == numbers
-    return stage, candidates.resolve(compare_all, rank_N=rank_N, is_alive_N=is_alive_N, num_old=sketches.num_old)
+    found = candidates.resolve(compare_all, rank_N=rank_N, is_alive_N=is_alive_N, num_old=sketches.num_old)
+    if dedup.action == "keep":  # no near pair may be torn: more of them have to be known than decide who survives
+        parts = list(compare_all(Standing(rank_N, is_alive_N, numbers >= sketches.num_old), "connect"))
+        found = found._replace(
+            edges_E2=np.unique(np.concatenate([each.edges_E2 for each in parts]), axis=0),
+            num_uncompared=sum(each.num_uncompared for each in parts),
+        )
+    return stage, found
 
 
 @functools.lru_cache(4)

@@ -119,6 +119,7 @@ def _nothing_removed(stage: Stage) -> Decision:
             removed=np.zeros(0, REMOVED),
             edges_E2=np.zeros((0, 2), np.int64),
             num_records=offsets_of(stage.folder)[-1],
+            num_uncompared=0,
             ledgers={NAME: b"".join(blocks.ledger_of(path).read_bytes() for path in paths)},
             counts={NAME: sum((blocks.counts_of(path) for path in paths), blocks.Counts())},
         )
