@@ -1,11 +1,13 @@
 """What a person finds in the end: data, ledger and manifest, put together from the stages."""
 
+import contextlib
 import importlib.metadata
 import json
 import os
 import pathlib
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
@@ -27,6 +29,7 @@ from input_pipeline.clean.stages.splitting import Placing
 FORMAT = 1  # of the manifest
 MANIFEST = "manifest.json"
 FITTED = "fitted.json"  # what a table learnt from its training rows: tabular.from_json
+_STALE_S = 600
 _PACKAGES = (
     "numpy",
     "pyarrow",
@@ -108,10 +111,14 @@ class Publishing:
 
 
 def _sweep(made: Made) -> None:
-    """Removes the drafts that killed tasks left: these stages are done, so nobody writes there any more."""
+    """Removes the drafts that killed tasks left: nobody has written to them for long. What is younger may be that of
+    another machine, each of which writes what it decides.
+    """
     for stage in made.stages:
         for draft in stage.folder.rglob("*.tmp"):
-            draft.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - draft.stat().st_mtime > _STALE_S:
+                    draft.unlink()
 
 
 def _replace(draft: pathlib.Path, final: pathlib.Path) -> None:

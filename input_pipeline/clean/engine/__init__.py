@@ -4,6 +4,7 @@ A task is a number, and writes its result under a final name whole or not at all
 another process, machine or engine, and gives the same bytes. An engine decides where and when.
 """
 
+import errno
 import pathlib
 import traceback
 from collections.abc import Iterator, Sequence
@@ -101,8 +102,11 @@ def described(error: Exception, what: str) -> Exception:
     """
     what = "; ".join(getattr(error, "__notes__", ())) or what
     told = " ".join(str(error).split())
-    if isinstance(error, ValueError | OSError):
-        return (OSError if isinstance(error, OSError) else ValueError)(f"{told} (in {what})")
+    if type(error) is ValueError:  # what a user can mend; libraries raise subclasses of it
+        return ValueError(f"{told} (in {what})")
+    if isinstance(error, OSError):
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return OSError(f"{'no room is left on the disk' if is_full else told} (in {what})")
     frames = traceback.extract_tb(error.__traceback__)
     where = f" at {pathlib.Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     return TaskFailed(f"{type(error).__name__}: {told}{where} (in {what})")

@@ -15,6 +15,7 @@ from input_pipeline.progress import Progress, quiet
 
 # What Beam's own default, DirectRunner, comes down to, less its attempt to download another runner first.
 _DIRECT = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+_RAISED = re.compile(r"([\w.]+\.)?(TaskFailed|ValueError|OSError): ")
 _NOBODY = -1  # the task that sends nothing, so that a partition to which no other sends is there too
 
 
@@ -101,11 +102,12 @@ def _spread(pipeline: Any, name: str, numbers: Iterable[int]) -> Any:
     return pipeline | name >> beam.Create(list(numbers)) | f"spread {name}" >> beam.Reshuffle()
 
 
-def _do(number: int, work: Work) -> None:
+# Beam reads the types of these three, and knows no protocols.
+def _do(number: int, work: Any) -> None:
     attempt(work, number)
 
 
-def _emit(task: int, exchange: Exchange, label: str) -> Iterator[tuple[int, tuple[int, bytes]]]:
+def _emit(task: int, exchange: Any, label: str) -> Iterator[tuple[int, tuple[int, bytes]]]:
     try:
         for partition, sent in exchange.emit(task):
             if not exchange.done(partition):
@@ -114,7 +116,7 @@ def _emit(task: int, exchange: Exchange, label: str) -> Iterator[tuple[int, tupl
         raise described(error, f"{label}, task {task}") from error
 
 
-def _reduce(sent: tuple[int, Iterable[tuple[int, bytes]]], exchange: Exchange, label: str) -> None:
+def _reduce(sent: tuple[int, Iterable[tuple[int, bytes]]], exchange: Any, label: str) -> None:
     partition, parcels = sent
     try:
         if not exchange.done(partition):
@@ -124,7 +126,7 @@ def _reduce(sent: tuple[int, Iterable[tuple[int, bytes]]], exchange: Exchange, l
 
 
 def _line_of(error: Exception) -> str:
-    """Of what Beam raises, which may be the whole traceback of a worker: the line that `described` made."""
-    text = str(error)
-    found = re.findall(r"^(?:[\w.]+\.)?(?:TaskFailed|ValueError|OSError): (.+?)(?: \[while running .*)?$", text, re.M)
-    return found[0] if found else " ".join(text.split())[-500:]
+    """Of what Beam raises, which may be a worker's traceback with others after it: the last line that tells of one."""
+    lines = [line for line in str(error).splitlines() if line and not line[0].isspace()] or [repr(error)]
+    told = [line for line in lines if _RAISED.match(line)] or lines
+    return _RAISED.sub("", told[-1]).partition(" [while running ")[0]
