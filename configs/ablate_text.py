@@ -20,7 +20,7 @@ MADE = dict(document_bytes=600, train_split="train[:90%]", val_split="train[90%:
 def get_config(arg: str = "") -> ConfigDict:
     """`planted`: mixtures of made-up corpora, of which it is known what is wrong; `tiny`: two of them, in seconds."""
     if arg in ("planted", "tiny"):
-        return planted(num_steps=200 if arg == "planted" else 6)
+        return planted(num_steps=400 if arg == "planted" else 6)
     if arg:
         common.refuse("ablate_text.py", arg, "planted")
     corpus = dict(source="cleaned", weight=1.0, train_split="train", val_split="")
@@ -34,7 +34,7 @@ def get_config(arg: str = "") -> ConfigDict:
     exact = "data.mixture.corpus.clean.dedup.exact=True"
     near = "data.mixture.corpus.clean.dedup.near=minhash(ngram=5)"
     return common.make(
-        run=proxy(dict(corpus=corpus, heldout=held_out("held_out_stories")), num_steps=200),
+        run=proxy(dict(corpus=corpus, heldout=held_out("held_out_stories")), num_steps=400),
         judges=("heldout",),
         baseline="raw",
         variants=dict(raw=(), exact=(exact,), near=(exact, near), rules=(rules,), all=(rules, exact, near)),
@@ -95,7 +95,7 @@ def proxy(parts: dict, *, num_steps: int) -> ConfigDict:
         train=dict(num_steps=num_steps, batch_size=32),
         optimizer=dict(
             name="adamw",
-            learning_rate=4e-3,
+            learning_rate=2e-3,
             weight_decay=0.1,
             schedule=dict(name="cosine", warmup_steps=num_steps // 10 + 1, final=0.1),
         ),

@@ -24,6 +24,9 @@ def define() -> flags.FlagValues:
     ):
         flags.DEFINE_string(name, None, told, flag_values=values)
     flags.DEFINE_string("steps", "", "what is done to both sides first, such as 'fix_text|html'", flag_values=values)
+    flags.DEFINE_string(
+        "format", "auto", "of the files, as source.format of a cleaning, such as 'mail'", flag_values=values
+    )
     flags.DEFINE_string("field", "text", "of records, that holds the text", flag_values=values)
     flags.DEFINE_integer("max_texts", 100_000, "of each side, a sample of all", lower_bound=1, flag_values=values)
     flags.DEFINE_integer("max_chars", 1 << 14, "of each text, from its start", lower_bound=1, flag_values=values)
@@ -43,7 +46,7 @@ def read(patterns: str, *, values: flags.FlagValues) -> list[str]:
     line = steps.line(values.steps, modality="text")
     sample = Sample(limit=values.max_texts, chars=values.max_chars)
     for file in inputs.find(patterns.split(","), cache_dir=cache.directory()):
-        for found in collect.read(file.path, file.name, spec=Collect(field=values.field)):
+        for found in collect.read(file.path, file.name, spec=Collect(format=values.format, field=values.field)):
             kept: Sequence[Record] = [found] if isinstance(found, Record) else []
             for step in line:
                 kept = step(kept).records

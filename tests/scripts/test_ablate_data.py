@@ -138,7 +138,7 @@ def test_mistakes_of_a_command(arguments, says, capsys):
 
 @pytest.mark.slow
 def test_planted_junk_copies_and_a_starved_domain_are_found(tmp_path):
-    """Fifteen runs of 200 steps: some minutes on two quiet cores."""
+    """Fifteen runs of 400 steps: some minutes on two quiet cores."""
     assert ablate_data.main([f"--config={CONFIG}:planted", f"--workdir={tmp_path}", "--seeds=3"]) == 0
     kept = json.loads((tmp_path / "results.json").read_text())["losses"]
     found = ablation.differences(kept, baseline="clean")
