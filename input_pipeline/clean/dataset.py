@@ -30,15 +30,32 @@ _INSTEAD = "write the --output of scripts/clean_data.py"
 class Section(Protocol):
     """What a section `data` of any modality says of a cleaned dataset."""
 
-    modality: str
-    source: str
-    files: tuple[str, ...]
-    clean: Clean | None
-    prepare_workers: int
-    cache: str
-    train_split: str
-    val_split: str
-    test_split: str
+    @property
+    def modality(self) -> str: ...
+
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def files(self) -> tuple[str, ...]: ...
+
+    @property
+    def clean(self) -> Clean | None: ...
+
+    @property
+    def prepare_workers(self) -> int: ...
+
+    @property
+    def cache(self) -> str: ...
+
+    @property
+    def train_split(self) -> str: ...
+
+    @property
+    def val_split(self) -> str: ...
+
+    @property
+    def test_split(self) -> str: ...
 
 
 @dataclass(frozen=True)

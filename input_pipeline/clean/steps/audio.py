@@ -28,7 +28,7 @@ _TOLERANCE_LU = 0.1  # EBU Tech 3341, section 2.9: what a meter may be off by
 class OnClip(Operation):
     """An operation whose payloads are clips."""
 
-    hold: ClassVar[Callable[[bytes], Any]] = Clip
+    hold: ClassVar[type[Any]] = Clip
 
 
 @dataclass(frozen=True)

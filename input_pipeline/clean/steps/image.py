@@ -23,7 +23,7 @@ _MODES = ("L", "RGB")
 class OnPicture(Operation):
     """An operation whose payloads are pictures."""
 
-    hold: ClassVar[Callable[[bytes], Any]] = Picture
+    hold: ClassVar[type[Any]] = Picture
 
 
 @dataclass(frozen=True)

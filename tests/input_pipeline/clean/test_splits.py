@@ -292,7 +292,7 @@ def test_near_duplicates_that_a_split_tears_apart_are_an_error(tmp_path, split):
     ]
     kept = Dedup(near="minhash(ngram=5)", threshold=0.7, action="keep")
     expected = (
-        r"split: expected near-duplicates in one split, but \d+ pairs lie in two, such as part-\S+ \((train|val|te"
+        r"split: expected near-duplicates in one split, but \d+ pairs lie in two, such as part-\S+ \((train|val|test)\)"
     )
     with pytest.raises(ValueError, match=expected):
         clean(tmp_path, copies, dedup=kept, split=split)
