@@ -10,7 +10,6 @@ paired by seed). Where an interval holds 0 the answer is "undecided". The table 
 what is so; what a model is to be trained with is chosen by the validation split.
 """
 
-import dataclasses
 import pathlib
 import re
 import sys
@@ -21,38 +20,15 @@ import numpy as np
 from absl import flags
 from jaxtyping import Float
 
+from train.reports.paired import Difference, difference
+
 PLAIN = "none"
-LEVEL = 0.95
+VERDICTS = {-1: "hurts", 0: "undecided", 1: "helps"}
 
 
-@dataclasses.dataclass(frozen=True)
-class Difference:
-    """Of accuracies over seeds: their mean difference, and half the width of its interval."""
-
-    mean: float
-    half: float
-
-    @property
-    def verdict(self) -> str:
-        """What the interval lets one say."""
-        if abs(self.mean) <= self.half or not np.isfinite(self.half):
-            return "undecided"
-        return "helps" if self.mean > 0 else "hurts"
-
-    def __str__(self) -> str:
-        return f"{100 * self.mean:+.1f} ± {100 * self.half:.1f} {self.verdict}"
-
-
-def difference(augmented_S: Float[np.ndarray, "S"], plain_S: Float[np.ndarray, "S"]) -> Difference:
-    """Seed by seed; with a single seed the interval has no end."""
-    from scipy import stats
-
-    by_seed_S = np.asarray(augmented_S) - np.asarray(plain_S)
-    num_seeds = len(by_seed_S)
-    if num_seeds < 2:
-        return Difference(float(by_seed_S.mean()), float("inf"))
-    error = by_seed_S.std(ddof=1) / num_seeds**0.5
-    return Difference(float(by_seed_S.mean()), float(stats.t.ppf((1 + LEVEL) / 2, num_seeds - 1) * error))
+def told(found: Difference) -> str:
+    """A difference of accuracies in points, with its interval and what that lets one say."""
+    return f"{100 * found.mean:+.1f} ± {100 * found.half:.1f} {VERDICTS[found.sign]}"
 
 
 def by_fault(metrics: Mapping[str, float]) -> dict[str, float]:
@@ -73,7 +49,7 @@ def table(accuracies: Mapping[str, Mapping[str, Float[np.ndarray, "S"]]]) -> str
         if name == PLAIN:
             rows.append([name, *(f"{100 * np.mean(found[fault]):.1f}" for fault in faults)])
         else:
-            rows.append([name, *(str(difference(found[fault], accuracies[PLAIN][fault])) for fault in faults)])
+            rows.append([name, *(told(difference(found[fault], accuracies[PLAIN][fault])) for fault in faults)])
     rows.insert(1, ["---"] * len(rows[0]))
     return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
 

@@ -6,7 +6,6 @@ import re
 
 import numpy as np
 import pytest
-from scipy import stats
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -23,16 +22,6 @@ script = load()
 
 
 @pytest.mark.fast
-@pytest.mark.parametrize("num_seeds", [2, 3, 7])
-def test_the_interval_is_that_of_a_paired_t_test(num_seeds):
-    rng = np.random.default_rng(num_seeds)
-    plain, augmented = rng.random(num_seeds), rng.random(num_seeds)
-    found = script.difference(augmented, plain)
-    low, high = stats.ttest_rel(augmented, plain).confidence_interval(0.95)
-    assert (found.mean - found.half, found.mean + found.half) == pytest.approx((low, high))
-
-
-@pytest.mark.fast
 @pytest.mark.parametrize(
     ("augmented", "verdict"),
     [
@@ -44,7 +33,7 @@ def test_the_interval_is_that_of_a_paired_t_test(num_seeds):
 )
 def test_an_interval_that_holds_zero_decides_nothing(augmented, verdict):
     plain = np.full(len(augmented), 0.9) + np.arange(len(augmented)) * 1e-3
-    assert script.difference(np.array(augmented), plain).verdict == verdict
+    assert script.told(script.difference(augmented, plain.tolist())).endswith(f" {verdict}")
 
 
 @pytest.mark.fast
