@@ -1,7 +1,7 @@
 """Raw files become records, one file at a time: formats, encodings and archives, whatever they hold.
 
     for file in inputs.find(["mails/**/*"], cache_dir=...):
-        for found in read(file.path, "a/b.jsonl.gz", spec=Collect()): ...
+        for found in read(file.path, file.name, spec=Collect()): ...
 
 A record is named by its file and, where a file holds several, by its place there: "a/b.jsonl.gz#17", "a.zip/b.txt".
 """
