@@ -70,6 +70,12 @@ def test_texts_get_one_form(text, empty_lines):
     assert run(f"normalize({empty_lines})", [found]).entries == []
 
 
+@pytest.mark.parametrize("empty_lines", [0, 1, 2])
+def test_empty_lines_are_few(empty_lines):
+    text = "a\n" + " \r\n" * 4 + "b\nc"
+    assert texts_of(run(f"normalize({empty_lines})", [text])) == ["a" + "\n" * (empty_lines + 1) + "b\nc"]
+
+
 def test_the_form_of_awkward_texts_is_found_in_time_linear_in_the_text():
     start_s = time.perf_counter()
     outcome = run(
