@@ -17,7 +17,7 @@ from input_pipeline.clean.spec import Split
 from input_pipeline.clean.stages.cleaning import blocks_of
 
 NAME = "describe"
-FACTS = np.dtype([("group", "<u8"), ("stratum", "<u8"), ("time", "<f8"), ("bytes", "<i8"), ("length", "<i8")])
+FACTS = np.dtype([("id", "<u8"), ("group", "<u8"), ("stratum", "<u8"), ("time", "<f8"), ("bytes", "<i8")])
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ def facts(records: Sequence[Record], split: Split, *, part: str) -> np.ndarray:
             found["stratum"][row] = hashing.key("stratum", record.fields.get(split.stratify))[0]
         if split.time:
             found["time"][row] = _time(record.fields.get(split.time))
+        found["id"][row] = hashing.key("id", record.id)[0]
         found["bytes"][row] = blocks.num_bytes(record)
-        found["length"][row] = len(record.text) or len(record.payload)
     return found
 
 

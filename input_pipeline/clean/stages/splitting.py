@@ -89,7 +89,7 @@ def run(cleaned: Stage, decision: Decision, spec: Clean, engine: Engine) -> Plac
     """The stages after `dedup`, done.
 
     Raises:
-      ValueError: two near-duplicates would lie in two splits.
+      ValueError: two near-duplicates would lie in two splits, or two records have one id.
     """
     described = cleaned.then(describing.NAME, spec.split.by, spec.split.stratify, spec.split.time, spec.modality)
     work = describing.Describing(cleaned.folder, described.folder, spec.split, PART_OF[spec.modality])
@@ -97,6 +97,7 @@ def run(cleaned: Stage, decision: Decision, spec: Clean, engine: Engine) -> Plac
     placing = Placing(decision.stage.then(NAME, described.key, spec.split))
     if not placing.is_done:
         facts, types = describing.read(described.folder, [path.stem for path in blocks_of(cleaned.folder)])
+        _check_ids(facts["id"], cleaned.folder)
         places = _places(facts, decision, spec)
         _check(places, decision.edges, cleaned.folder)
         placed = places != splits.NOWHERE
@@ -128,6 +129,19 @@ def _drawn(facts: np.ndarray, split: Split) -> np.ndarray:
     if split.stratify:
         return splits.by_stratum(facts["group"], facts["stratum"], split.shares, seed=split.seed)
     return splits.by_hash(facts["group"], split.shares, seed=split.seed)
+
+
+def _check_ids(ids_N: np.ndarray, source: pathlib.Path) -> None:
+    """Raises a ValueError for an id that two records have."""
+    order = np.argsort(ids_N, kind="stable")
+    twice = order[1:][ids_N[order[1:]] == ids_N[order[:-1]]]
+    if len(twice):
+        number = int(twice.min())
+        id = blocks.ids_at(blocks_of(source), offsets_of(source), np.array([number]))[number]
+        raise ValueError(
+            f"source.id_field: expected an id of its own for each record, but {len(twice)} have one that another has, such "
+            f"as {id!r}; write source.id_field='' for the file's name and the place in it"
+        )
 
 
 def _check(places: np.ndarray, edges_E2: np.ndarray, source: pathlib.Path) -> None:

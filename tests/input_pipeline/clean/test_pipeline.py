@@ -13,6 +13,7 @@ import made_corpus
 import pytest
 
 from input_pipeline.clean import pipeline
+from input_pipeline.clean.collect import Collect
 from input_pipeline.clean.engine.local import Local
 from input_pipeline.clean.spec import Clean, Dedup, Output, Split
 from input_pipeline.synthetic import stories
@@ -21,6 +22,7 @@ ROOT = pathlib.Path(__file__).parents[3]
 COMMAND = """
 import sys, pathlib, pickle
 from input_pipeline.clean import pipeline
+from input_pipeline.clean.collect import Collect
 spec, engine = pickle.loads(bytes.fromhex(sys.argv[1]))
 pipeline.run(spec, pathlib.Path(sys.argv[2]), engine=engine)
 """
@@ -214,3 +216,12 @@ def test_spans_that_stand_before_are_cut(tmp_path):
     spans = next(stage for stage in manifest["stages"] if stage["name"] == "spans")
     assert spans["changed"] == {"substrings.repeat": 2}
     assert spans["records_out"] == 9
+
+
+def test_two_records_of_one_id_are_an_error(tmp_path):
+    (tmp_path / "raw").mkdir()
+    rows = [{"text": f"number {i % 4} and {i}", "key": f"k{i % 4}"} for i in range(6)]
+    (tmp_path / "raw/all.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    spec = Clean(files=(f"{tmp_path}/raw/*",), cache=str(tmp_path / "cache"), source=Collect(id_field="key"))
+    with pytest.raises(ValueError, match=r"source.id_field: expected .* but 2 have one that another has, such as 'k0'"):
+        run(spec, tmp_path / "out")
