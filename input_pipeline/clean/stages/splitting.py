@@ -139,8 +139,8 @@ def _check_ids(ids_N: np.ndarray, source: pathlib.Path) -> None:
         number = int(twice.min())
         id = blocks.ids_at(blocks_of(source), offsets_of(source), np.array([number]))[number]
         raise ValueError(
-            f"source.id_field: expected an id of its own for each record, but {len(twice)} have one that another has, such "
-            f"as {id!r}; write source.id_field='' for the file's name and the place in it"
+            f"source.id_field: expected an id of its own for each record, but {len(twice)} have one that another has, "
+            f"such as {id!r}; write source.id_field='' for the file's name and the place in it"
         )
 
 
