@@ -172,7 +172,7 @@ def diversity(found: Cleaned) -> Markup | None:
 
 def _text_diversity(text: Mapping[str, Any]) -> list[Markup]:
     grams = {n: mapping(each) for n, each in mapping(text.get("ngrams")).items()}
-    body = [
+    body: list[list[Content]] = [
         [n, *(f"{each.get(key, 0):,}" for key in ("total", "distinct")), _rate(each), f"{each.get('entropy', 0.0):.2f}"]
         for n, each in grams.items()
     ]

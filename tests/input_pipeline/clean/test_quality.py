@@ -1,6 +1,7 @@
 """The score of quality: against scikit-learn on the same features, the same in every batch, judged on unseen texts."""
 
 import importlib.util
+import itertools
 import pathlib
 import random
 
@@ -62,7 +63,7 @@ def test_scores_are_those_of_a_logistic_regression_on_shares_of_ngrams():
 
     def features(text: str) -> dict[str, float]:
         words = "".join(c if c.isalnum() else " " for c in text.lower()).split()
-        grams = words + [" ".join(pair) for pair in zip(words, words[1:], strict=False)]
+        grams = words + [" ".join(pair) for pair in itertools.pairwise(words)]
         return {gram: quality_fit.SCALE * grams.count(gram) / len(grams) for gram in grams}
 
     vectors = DictVectorizer()
