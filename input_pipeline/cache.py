@@ -5,15 +5,20 @@ A file appears under its final name complete or not at all, whatever kills the w
 """
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
 import pathlib
+import re
 import uuid
 from collections.abc import Iterator
 from typing import IO
 
 from input_pipeline.progress import Progress, quiet
+
+# array_record's RuntimeError, and numpy's OSError, which has no errno.
+_FULL = re.compile(r"No space left on device|^\d+ requested and \d+ written$")
 
 
 def directory(configured: str = "") -> pathlib.Path:
@@ -31,7 +36,11 @@ def key(*parts: object) -> str:
 
 @contextlib.contextmanager
 def replacing(path: pathlib.Path) -> Iterator[IO[bytes]]:
-    """Write here, and `path` holds all of it afterwards; fail, and `path` is untouched."""
+    """Write here, and `path` holds all of it afterwards; fail, and `path` is untouched.
+
+    Raises:
+      OSError: among others ENOSPC, with the path, also where a library tells of a full disk in words alone.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
     try:
@@ -41,6 +50,10 @@ def replacing(path: pathlib.Path) -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())
         os.replace(draft, path)
         _sync_directory(path.parent)
+    except (OSError, RuntimeError) as error:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or _FULL.search(str(error)):
+            raise OSError(errno.ENOSPC, "no room is left on the disk", str(path)) from error
+        raise
     finally:
         draft.unlink(missing_ok=True)
 

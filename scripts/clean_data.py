@@ -7,11 +7,13 @@
     python scripts/clean_data.py ... --engine=beam --beam_options='--runner=FlinkRunner --flink_master=host:8081'
 
 Several globs or URLs are joined by ";". Killed at any moment and started again, it goes on where it was; the dataset is
-the same, byte by byte, whatever the engine and the number of workers and machines. A stage whose input and options are as before is
-not run again. `<output>/report/index.html` is the data card, `<output>/ledger` has every record that was dropped.
+the same, byte by byte, whatever the engine and the number of workers and machines. A stage whose input and options are
+as before is not run again. `<output>/report/index.html` is the data card, `<output>/ledger` has every record that was
+dropped.
 
---engine=beam needs `make setup-beam` and is started by .venv-beam/bin/python; its workers run an image with locks/beam.txt
-and this package, and see the output's folder under the same path. Without a runner it works in this process.
+--engine=beam needs `make setup-beam` and is started by .venv-beam/bin/python. Its workers run an image with
+locks/beam.txt and this package, and see the output's folder under the same path; without a runner among
+--beam_options all is done in this process.
 """
 
 import itertools

@@ -1,6 +1,12 @@
 """scripts/clean_data.py as a person calls it."""
 
 import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
 
 import made_corpus
 import pytest
@@ -56,7 +62,8 @@ def test_a_rehearsal_shows_each_rule_and_writes_nothing(corpus, tmp_path, capsys
         ("--shard=3/2", "error: --shard: expected i/n"),
         ("--workers=two", "error: --workers: expected a number"),
         ("--input=nothing/*", "error: --input: expected files, but "),
-        ("--engine=bean", "error: --engine: expected "),
+        ("--beam_options=--runner=FlinkRunner", "error: --beam_options: expected none with --engine=local"),
+        ("--engine=bean", "error: --engine: expected one of local, beam"),
         ("--output=", "error: --output: expected a folder"),
         ("--config.split.val=0.995", "error: split: expected shares, of which"),
     ],
@@ -73,3 +80,27 @@ def test_a_machine_that_fails_is_another_exit_code(corpus, tmp_path, capsys):
     (tmp_path / "out").write_text("a file stands where the folder should be")
     assert clean_data.main(command(corpus, tmp_path)) == 1
     assert "start again to go on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_stop_it_does_so_at_once_and_goes_on_later(corpus, tmp_path, capsys, asked):
+    root = pathlib.Path(__file__).parents[2]
+    given = command(corpus, tmp_path, "--config.block_records=1", "--config.output.format=jsonl", "--workers=2")
+    process = subprocess.Popen(
+        [sys.executable, "scripts/clean_data.py", *given],
+        env={**os.environ, "PYTHONPATH": str(root)},
+        stderr=subprocess.PIPE,
+        cwd=root,
+        text=True,
+    )
+    while not list(tmp_path.glob("out/stages/collect-*/*.parquet")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(asked)
+    told = process.communicate(timeout=60)[1].splitlines()
+    assert process.returncode == 75
+    assert told[-1] == "stopped; what is done is kept: start again to go on"
+    assert not any("Traceback" in line for line in told)
+    assert not (tmp_path / "out/data").exists()
+    assert clean_data.main(given) == 0
+    assert "reading files" in capsys.readouterr().err

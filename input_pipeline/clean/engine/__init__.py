@@ -4,7 +4,6 @@ A task is a number, and writes its result under a final name whole or not at all
 another process, machine or engine, and gives the same bytes. An engine decides where and when.
 """
 
-import errno
 import pathlib
 import traceback
 from collections.abc import Iterator, Sequence
@@ -105,8 +104,7 @@ def described(error: Exception, what: str) -> Exception:
     if type(error) is ValueError:  # what a user can mend; libraries raise subclasses of it
         return ValueError(f"{told} (in {what})")
     if isinstance(error, OSError):
-        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        return OSError(f"{'no room is left on the disk' if is_full else told} (in {what})")
+        return OSError(f"{told} (in {what})")
     frames = traceback.extract_tb(error.__traceback__)
     where = f" at {pathlib.Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     return TaskFailed(f"{type(error).__name__}: {told}{where} (in {what})")

@@ -56,7 +56,7 @@ def test_parcels(tmp_path):
     [
         ("unpicklable", TaskFailed, r"Unpicklable: odd thing at made_tasks.py:\d+ \(in mails/5.txt and 1 more\)"),
         ("mistake", ValueError, r"steps: expected none \(in mails/5.txt and 1 more\)"),
-        ("full", OSError, r"no room is left on the disk \(in mails/5.txt and 1 more\)"),
+        ("full", OSError, r"\[Errno 28\] No space left on device \(in mails/5.txt and 1 more\)"),
     ],
 )
 def test_what_goes_wrong_is_one_line_with_what_was_read(tmp_path, num_workers, fault, kind, says):
