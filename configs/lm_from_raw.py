@@ -2,8 +2,9 @@
 
 python -m train --config=configs/lm_from_raw.py --workdir=runs/raw --config.data.clean.files='mails/**/*'
 
-Without files of yours it reads the documentation that installed packages bring: licences by the dozen, lists of URLs, and prose.
-Run again with another rule, only what depends on it is done again: with another tokenizer, only what follows the dataset.
+Without files of yours it reads the documentation that installed packages bring: licences by the dozen, lists of URLs,
+and prose. With another rule, only what depends on it is done again; with another tokenizer, only what follows the
+dataset. What was left out, and why, lies beside the dataset; the run says where. Needs `make setup-clean`.
 """
 
 from ml_collections import ConfigDict
@@ -11,6 +12,8 @@ from ml_collections import ConfigDict
 from configs import common
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "tensorflow-datasets", "numpy", "scipy")
+# Gopher's rules, as configs/clean_text.py has them.
+STEPS = "html(main_content=True)|fix_text|normalize|language('en', 0.65)|gopher_quality|gopher_repetition|mask_pii"
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -21,7 +24,7 @@ def get_config(arg: str = "") -> ConfigDict:
             source="cleaned",
             clean=dict(
                 files=tuple(f"package:{name}" for name in PACKAGES),
-                steps="html|fix_text|gopher_quality|gopher_repetition|mask_pii",
+                steps=STEPS,
                 dedup=dict(near="minhash(ngram=5)", threshold=0.8),
                 split=dict(train=0.9, val=0.05, test=0.05),
             ),

@@ -4,8 +4,8 @@ import bisect
 import functools
 import hashlib
 import itertools
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -158,7 +158,9 @@ class Collection(Documents):
 
 @dataclass(frozen=True, eq=False)
 class Parted(Collection):
-    """The splits that a source has of its own, by name, as one source."""
+    """The splits that a source has of its own, by name, as one source; `account` tells how they came about."""
+
+    account: Mapping[str, Any] = field(default_factory=dict)
 
     def part(self, name: str) -> Source:
         """One split.

@@ -156,7 +156,7 @@ def cleaned(data: "Data", *, progress: Progress) -> Source:
     found = dataset.find(data, progress=progress)
     format = CLEANED[found.format](data.field)
     parts = [_records(format, members, data, progress) for members in found.parts.values()]
-    return Parted(tuple(found.parts), tuple(parts))
+    return Parted(tuple(found.parts), tuple(parts), found.account)
 
 
 # How the text of a cleaned dataset is read, by the format that it was written in.

@@ -12,7 +12,7 @@ import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from input_pipeline import cache, files, remote
 from input_pipeline.clean import blocks, inputs, pipeline, publish, splits
@@ -26,36 +26,11 @@ from input_pipeline.progress import Progress
 _EXPECTED = "expected the folder of a cleaned dataset"
 _INSTEAD = "write the --output of scripts/clean_data.py"
 
+if TYPE_CHECKING:
+    from input_pipeline.labelled.spec import LabelledData
+    from input_pipeline.spec import Data
 
-class Section(Protocol):
-    """What a section `data` of any modality says of a cleaned dataset."""
-
-    @property
-    def modality(self) -> str: ...
-
-    @property
-    def source(self) -> str: ...
-
-    @property
-    def files(self) -> tuple[str, ...]: ...
-
-    @property
-    def clean(self) -> Clean | None: ...
-
-    @property
-    def prepare_workers(self) -> int: ...
-
-    @property
-    def cache(self) -> str: ...
-
-    @property
-    def train_split(self) -> str: ...
-
-    @property
-    def val_split(self) -> str: ...
-
-    @property
-    def test_split(self) -> str: ...
+    Section: TypeAlias = Data | LabelledData
 
 
 @dataclass(frozen=True)
@@ -65,9 +40,10 @@ class Dataset:
     format: str  # a key of formats.FORMATS
     parts: Mapping[str, Sequence[File]]  # by split, those that have a record
     schema: Schema
+    account: Mapping[str, Any]  # "folder", "records_in" and "records_out": what a person should be told
 
 
-def check(data: Section) -> None:
+def check(data: "Section") -> None:
     """Raises a ValueError unless the section says which dataset and which of its splits, or is none of a dataset."""
     if data.source != "cleaned":
         if data.clean is not None:
@@ -83,7 +59,7 @@ def check(data: Section) -> None:
     _check_splits(data)
 
 
-def _check_splits(data: Section) -> None:
+def _check_splits(data: "Section") -> None:
     seen: dict[str, str] = {}
     for field in ("train_split", "val_split", "test_split"):
         split = getattr(data, field)
@@ -101,7 +77,7 @@ def _check_splits(data: Section) -> None:
         seen[split] = field
 
 
-def find(data: Section, *, progress: Progress) -> Dataset:
+def find(data: "Section", *, progress: Progress) -> Dataset:
     """The dataset of a section, which is made now if it holds a cleaning that was not run yet.
 
     Raises:
@@ -109,7 +85,11 @@ def find(data: Section, *, progress: Progress) -> Dataset:
         `pipeline.run` raises.
     """
     cache_dir = cache.directory(data.cache)
-    folder = data.files[0] if data.clean is None else str(_made(data.clean, data, cache_dir, progress))
+    if data.clean is None:
+        folder = data.files[0]
+    else:
+        cache_dir = cache.directory(data.clean.cache or data.cache)
+        folder = str(_made(data.clean, data.prepare_workers, cache_dir, progress))
     manifest = _manifest(folder, cache_dir, progress)
     config = manifest["config"]
     if config["modality"] != data.modality:
@@ -120,17 +100,23 @@ def find(data: Section, *, progress: Progress) -> Dataset:
     }
     if not parts:
         raise ValueError(f"data: expected records, but the cleaning left none; {folder}/ledger says why")
-    return Dataset(config["output"]["format"], parts, Schema(data.modality, manifest["fields"]))
+    schema = Schema(data.modality, manifest["fields"])
+    return Dataset(config["output"]["format"], parts, schema, _account(folder, manifest))
 
 
-def _made(spec: Clean, data: Section, cache_dir: pathlib.Path, progress: Progress) -> pathlib.Path:
+def _account(folder: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    records_out = sum(told["records"] for told in manifest["splits"].values())
+    return {"folder": folder, "records_in": manifest["stages"][0]["records_in"], "records_out": records_out}
+
+
+def _made(spec: Clean, num_workers: int, cache_dir: pathlib.Path, progress: Progress) -> pathlib.Path:
     """The folder of a cleaning that is done. One process does it, and others on this machine wait."""
     found = inputs.find(spec.files, cache_dir=cache_dir, progress=progress)
     folder = cache_dir / "cleaned" / identity(spec, found)[:32]
     if not _is_done(folder):
         with cache.locked(cache_dir / "cleaned" / "lock", progress=progress):
             if not _is_done(folder):
-                with Local(data.prepare_workers, progress=progress) as engine:
+                with Local(num_workers, progress=progress) as engine:
                     pipeline.run_on(found, spec, folder, stages=cache_dir / "cleaned" / "stages", engine=engine)
     return folder
 

@@ -34,7 +34,8 @@ def examples(data: "LabelledData", *, progress: Progress) -> Examples:
         if field not in found.schema.kinds:
             there = ", ".join(map(repr, found.schema.kinds)) or "none"
             raise ValueError(f"data: expected a column of the cleaned dataset, one of {there}, got {field!r}")
-    return _table(found, data) if data.modality == "table" else _payloads(found, data, progress)
+    made = _table(found, data) if data.modality == "table" else _payloads(found, data, progress)
+    return replace(made, account=found.account)
 
 
 def _payloads(found: Dataset, data: "LabelledData", progress: Progress) -> Examples:

@@ -58,6 +58,7 @@ class Examples:
     groups: np.ndarray | None = None  # of str
     parts: Mapping[str, Int64[np.ndarray, "M"]] = field(default_factory=dict)
     bad: tuple[str, ...] = ()
+    account: Mapping[str, Any] = field(default_factory=dict)  # of a cleaning: dataset.Dataset
 
     @classmethod
     def of(

@@ -22,6 +22,12 @@ NAMED = 3  # records at fault that are named on the screen and in config.json
 OF_RUN = {"share": "of all examples", "epochs": "epochs in this run"}
 
 
+def cleaned(account: Mapping[str, Any]) -> str:
+    """How a cleaned dataset came about, for people."""
+    removed = account["records_in"] - account["records_out"]
+    return f"cleaned: {removed:,} of {account['records_in']:,} records are left out, see {account['folder']}/ledger"
+
+
 @dataclasses.dataclass(frozen=True)
 class Feed:
     """What feeds a run: the rows of each split of each part. The part of no mixture is called "".

@@ -16,7 +16,7 @@ from input_pipeline.progress import Progress
 from input_pipeline.transforms import Transform, table
 from train import mistakes, spec
 from train.evaluation_files import Found
-from train.feeds.feed import NAMED, Feed
+from train.feeds.feed import NAMED, Feed, cleaned
 from train.objectives.objective import Context
 
 _CHUNK = 4096  # examples that are in memory at a time
@@ -58,11 +58,15 @@ class LabelledFeed(Feed):
         facts["data.train"] |= {"epochs": self.num_examples / self.epoch_examples}
         if self.examples.classes:
             facts["classes"] = self.examples.classes
+        if self.examples.account:
+            facts["cleaned"] = {"data": dict(self.examples.account)}
         if bad := self.examples.bad:
             facts["data.bad"] = {"num_bad": len(bad), "bad": bad[:NAMED]}
         return facts
 
     def lines(self) -> Iterator[str]:
+        if self.examples.account:
+            yield cleaned(self.examples.account)
         for split, by_part in self.rows.items():
             facts = self._facts(by_part[""])
             classes = facts.get("per_class", {})

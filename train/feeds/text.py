@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from input_pipeline import cache, loader, packing, sources, splits, text_noise, token_store, tokenizer
-from input_pipeline.documents import Collection, Source
+from input_pipeline.documents import Collection, Parted, Source
 from input_pipeline.joined import Joined
 from input_pipeline.mixture import CYCLE
 from input_pipeline.packing import Rows
@@ -16,7 +16,7 @@ from input_pipeline.tokenizer import Tokenizer
 from input_pipeline.transforms import Transform
 from input_pipeline.transforms.parse import parse
 from train import spec
-from train.feeds.feed import NAMED, OF_RUN, Feed
+from train.feeds.feed import NAMED, OF_RUN, Feed, cleaned
 from train.objectives.objective import Context
 
 
@@ -26,6 +26,7 @@ class TextFeed(Feed):
 
     rows: Mapping[str, Mapping[str, Rows]]
     tokenizer: Tokenizer
+    accounts: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)  # of the parts that are cleaned
 
     @cached_property
     def training(self) -> tuple[loader.Part, ...]:
@@ -62,14 +63,18 @@ class TextFeed(Feed):
         training["epochs"] = self.num_examples / self.epoch_examples
         for name, count, taken, num_rows in self._taken() if self.run.data.mixture else ():
             training["parts"][name] |= {"share": count / CYCLE, "epochs": taken / num_rows}
+        if self.accounts:
+            facts["cleaned"] = {name or "data": dict(account) for name, account in self.accounts.items()}
         return facts
 
     def lines(self) -> Iterator[str]:
         """The facts, for people: a line for each split, and for each part of it."""
-        for name, facts in self.facts().items():
-            split = name.removeprefix("data.")
-            yield self._line(split, facts)
-            for part, its_facts in facts.get("parts", {}).items():
+        for name, account in self.accounts.items():
+            yield f"{name} {cleaned(account)}".lstrip()
+        facts = self.facts()
+        for split in self.rows:
+            yield self._line(split, facts[f"data.{split}"])
+            for part, its_facts in facts[f"data.{split}"].get("parts", {}).items():
                 yield self._line(f"{split}, {part}", its_facts)
 
     def warnings(self) -> Iterator[str]:
@@ -127,9 +132,12 @@ def prepare(run: spec.Run, *, progress: Progress) -> TextFeed:
     data = run.data
     wanted = {"train"} | {evaluation.split for evaluation in run.eval.values()}
     texts: dict[str, dict[str, Source]] = {split: {} for split in sorted(wanted)}
+    accounts = {}
     for name, part in data.parts.items():
         with naming(name):
             source = sources.open_source(part, progress=progress)
+            if isinstance(source, Parted) and source.account:
+                accounts[name] = source.account
             for split, by_part in texts.items():
                 is_wanted = split != "train" or name in data.weights
                 if is_wanted and (expression := getattr(part, f"{split}_split")):
@@ -138,7 +146,7 @@ def prepare(run: spec.Run, *, progress: Progress) -> TextFeed:
     text_tokenizer = tokenizer.load(data, train_source=_together(texts["train"]), progress=progress)
     rows = _planner(data, text_tokenizer, progress)
     prepared = {split: {name: rows(text) for name, text in by_part.items()} for split, by_part in texts.items()}
-    feed = TextFeed(run, prepared, text_tokenizer)
+    feed = TextFeed(run, prepared, text_tokenizer, accounts)
     feed.check_epochs()
     return feed
 

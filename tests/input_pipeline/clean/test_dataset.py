@@ -225,12 +225,13 @@ def test_a_dataset_of_another_modality_is_told(corpus, tmp_path):
 # --- labelled examples ---
 
 
-def labelled(tmp_path, files, format, **fields):
+def labelled(tmp_path, files, format, *, steps="", **fields):
     modality = fields["modality"]
     clean = Clean(
         modality=modality,
         files=(files,),
         source=Collect(field="" if modality == "table" else "text"),
+        steps=steps,
         split=Split(val=0.0, test=1 / 3, stratify="label"),
         output=Output(format=format),
     )
@@ -258,7 +259,7 @@ def test_clips_and_their_labels(format, tmp_path):
     for i in range(made_sources.NUM):
         (tmp_path / f"made/word{i % 2}").mkdir(parents=True, exist_ok=True)
         (tmp_path / f"made/word{i % 2}/{i}.wav").write_bytes(made_sources.wav(i))
-    fields = {"modality": "audio", "shape": (80,), "num_classes": 2, "sample_rate": 8000, "transforms": "decode(80)"}
+    fields = {"modality": "audio", "shape": (80,), "num_classes": 2, "sample_rate": 8000, "transforms": "decode"}
     found = labelled(tmp_path, f"{tmp_path}/made/*/*.wav", format, **fields, prepare_workers=0)
     number = {made_sources.wav(i): i for i in range(made_sources.NUM)}
     assert [number[raw] % 2 for raw in inputs(found)] == found.labels.tolist()
@@ -279,7 +280,7 @@ def test_tables_are_the_same_in_every_format(format, tmp_path):
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_row_whose_cell_is_missing_is_bad_and_never_a_number(format, tmp_path):
     (tmp_path / "a.csv").write_text("a,b,label\n1,2,x\n3,,y\n5,6,y\n7,8,x\n")
-    found = labelled(tmp_path, f"{tmp_path}/a.csv", format, **made_sources.TABLES)
+    found = labelled(tmp_path, f"{tmp_path}/a.csv", format, steps="missing", max_bad=0.5, **made_sources.TABLES)
     assert sorted(inputs(found)[:, 0].tolist()) == [1, 5, 7]
     [reason] = found.bad
     assert "column 'b' is empty or not finite" in reason
