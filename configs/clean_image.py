@@ -1,4 +1,4 @@
-"""Pictures, cleaned: broken, huge, tiny, blank and blurred ones out, the rest upright RGB; exact and near duplicates out.
+"""Pictures, cleaned: broken, huge, tiny, blank and blurred ones and duplicates out, the rest upright and RGB.
 
 python scripts/clean_data.py --config=configs/clean_image.py --input='photos/**/*' --output=photos_clean
 

@@ -12,7 +12,7 @@ import numpy as np
 
 
 class BadRecord(ValueError):
-    """A record that holds nothing of use, and why, in a few words. It keeps its number and name, and counts for nothing.
+    """A record that holds nothing of use, and why, in a few words. It keeps its number and counts for nothing.
 
     Attributes:
       rule: why, in one word, where that is told apart: empty, format, truncated, corrupt, ...

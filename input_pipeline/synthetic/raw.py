@@ -52,7 +52,8 @@ def _latin(number: int) -> bytes:
 
 def _personal(number: int) -> bytes:
     """An address on the Internet of documentation, RFC 2606 and RFC 5737, and a mail address."""
-    return f"{_story(number)}Write to ada.{number}@example.org, or call 192.0.2.{number % 256} for more of them.\n".encode()
+    told = f"Write to ada.{number}@example.org, or call 192.0.2.{number % 256} for more of them.\n"
+    return f"{_story(number)}{told}".encode()
 
 
 def _short(number: int) -> bytes:

@@ -1,7 +1,7 @@
 """Near-duplicate pictures: 64 signs of a discrete cosine transform, and where the colours lie.
 
-C. Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010, section 3.2.1, as the library pHash
-has it: luma at 32 x 32, its DCT, of this the 8 x 8 lowest frequencies but for those that are constant along a side, and
+C. Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010, section 3.2.1, as the library
+pHash has it: luma at 32 x 32, its DCT, of this the 8 x 8 lowest frequencies but for those that are constant along a side, and
 of each a bit: whether it is above their median.
 
 All pairs of pictures that differ in at most d bits share a key. The bits lie in d + `agree` blocks; d bits change d
@@ -45,12 +45,12 @@ class _Look(NamedTuple):
 class PerceptualHash:
     """Two pictures are near-duplicates if their 64 bits agree by a share of `threshold` and their colours by `colours`.
 
-    A picture that is nearly even has no bits, and takes part in exact deduplication alone: so blank pictures do not fall
-    into one. So does one that cannot be decoded. Files of equal pixels are equal after the step `encode('png')`.
+    A picture that is nearly even has no bits, and takes part in exact deduplication alone: so blank pictures do not
+    fall into one. So does one that cannot be decoded. Files of equal pixels are equal after the step `encode('png')`.
 
     Attributes:
-      colours: how far blue less luma and red less luma may differ in any of 4 x 4 cells, of 255; 255 looks at luma alone,
-        as Zauner does, to whom the flags of France and Italy are one.
+      colours: how far blue less luma and red less luma may differ in any of 4 x 4 cells, of 255; 255 looks at luma
+        alone, as Zauner does, to whom the flags of France and Italy are one.
       agree: blocks in a key. 1 means few keys of few bits: 5 of 12, where 4 bits may differ; 2 means 15 of 21 bits,
         which tell millions of pictures apart; 3 means 35 of 27 bits.
       threshold: 0.9375 lets 4 of 64 bits differ. At least 0.875.

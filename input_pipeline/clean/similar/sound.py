@@ -1,8 +1,8 @@
 """Near-duplicate clips: 32 signs every 12 ms, of how energy shifts between neighbouring bands and moments.
 
-J. Haitsma and T. Kalker, "A Highly Robust Audio Fingerprinting System", ISMIR 2002, section 4: 5 kHz, frames of 0.37 s under
-a Hann window that overlap by 31/32, 33 bands even on a logarithmic scale from 300 to 2,000 Hz, and of frame n and band m
-the bit whether E(n, m) - E(n, m + 1) - (E(n - 1, m) - E(n - 1, m + 1)) > 0. Neither a gain nor the sample rate changes
+J. Haitsma and T. Kalker, "A Highly Robust Audio Fingerprinting System", ISMIR 2002, section 4: 5 kHz, frames of 0.37 s
+under a Hann window that overlap by 31/32, 33 bands even on a logarithmic scale from 300 to 2,000 Hz, and of frame n and
+band m the bit whether E(n, m) - E(n, m + 1) - (E(n - 1, m) - E(n - 1, m + 1)) > 0. Neither a gain nor the sample rate changes
 them, and a shift moves them. They look a clip up by any moment of 32 equal bits; so that a clip has a fixed number of
 keys, ours are the least of its moments in each of some random orders (A. Broder, "On the resemblance and containment of
 documents", 1997): two clips agree in one with the probability that is the share of moments that they have in common.
@@ -38,7 +38,7 @@ Moments: TypeAlias = UInt32[np.ndarray, "F"]
 
 @dataclass(frozen=True)
 class AudioFingerprint:
-    """Two clips are near-duplicates if their moments, laid over one another as well as can be, agree in `threshold` bits.
+    """Two clips are near-duplicates if their moments, laid over one another at best, agree in `threshold` of the bits.
 
     All moments of the longer one count, so a part of a clip is not its duplicate. A clip that is silent, or has fewer
     than `min_moments` between its first and its last sound, takes part in exact deduplication alone; so does one that
@@ -46,8 +46,8 @@ class AudioFingerprint:
 
     Attributes:
       keys: random orders, in each of which the least moment is a key.
-      key_bits: of a moment, the lowest bands, that a key tells apart. Fewer find more of the copies that were badly damaged
-        on their way, and cost more comparisons.
+      key_bits: of a moment, the lowest bands, that a key tells apart. Fewer find more of the copies that were badly
+        damaged on their way, and cost more comparisons.
       max_shift_s: how far one may lie behind the other, in seconds, silence at the ends not counted.
       min_moments: 48 are 0.93 s. Of fewer, too few bits are independent to tell words apart.
       threshold: share of equal bits. Clips that have nothing in common agree in half of them.

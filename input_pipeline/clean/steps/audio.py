@@ -1,8 +1,8 @@
 """Operations on clips: what cannot be used is removed, what remains becomes alike.
 
 A line such as "decodable|mono|not_silent|not_clipped|resample(16_000)|loudness|duration(0.4, 30.0)|encode('flac')"
-decodes and encodes each clip once (`media.Line`). Changed clips are written as WAV of 32-bit floats where the line has no
-`encode`. Levels are in dBFS, decibels below a sample of full scale; a sine of full scale has an RMS of -3.01.
+decodes and encodes each clip once (`media.Line`). Changed clips are written as WAV of 32-bit floats where the line has
+no `encode`. Levels are in dBFS, decibels below a sample of full scale; a sine of full scale has an RMS of -3.01.
 """
 
 from collections.abc import Callable, Mapping
@@ -48,7 +48,8 @@ class Decodable(OnClip):
 
     def on(self, held: Clip) -> Finding | None:
         held.max_samples = self.max_samples
-        return None if held.sound else None
+        _ = held.sound  # decodes it, or raises
+        return None
 
 
 @dataclass(frozen=True)
@@ -116,8 +117,8 @@ class NotSilent(OnClip):
 class NotClipped(OnClip):
     """Removes clips of which more than `max_share` of the samples are at full scale.
 
-    Speech that just reaches full scale has one sample in 10,000 there at most, so one in 1,000 tells that peaks were cut
-    off. A tone of full scale counts as clipped. µ-law ends at 0.980 and 8 bits at 0.992: write that as `level`.
+    Speech that just reaches full scale has one sample in 10,000 there at most, so one in 1,000 tells that peaks were
+    cut off. A tone of full scale counts as clipped. µ-law ends at 0.980 and 8 bits at 0.992: write that as `level`.
     """
 
     max_share: float = 0.001
@@ -165,7 +166,7 @@ class Resample(OnClip):
 
 @dataclass(frozen=True)
 class TrimSilence(OnClip):
-    """Cuts off what is silent at the beginning and the end: 10 ms at a time, `below_db` or more under the loudest 10 ms.
+    """Cuts off silence at both ends: 10 ms at a time, `below_db` or more under the loudest 10 ms.
 
     The default is that of librosa.effects.trim: 60 dB.
 

@@ -76,7 +76,7 @@ class Clip(Held):
         return self._payload
 
     def encode(self, format: str, bits: int) -> bool:
-        """Writes it anew; whether the bytes have become others. What follows hears what a reader of these bytes will."""
+        """Writes it anew; whether the bytes have become others. What follows hears what their reader will."""
         before, whole_TC = self._payload, quantized(self.samples_TC, bits)
         write = _wav if format == "wav" else _flac
         self._take(write(whole_TC, self.sample_rate, bits))

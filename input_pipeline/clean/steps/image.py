@@ -1,7 +1,7 @@
 """Operations on pictures: what cannot be used is removed, what remains becomes alike.
 
-A line such as "decodable(50_000_000)|upright|min_size(32)|mode('RGB')|shrink_to(1024)|encode('png')" decodes and encodes
-each picture once (`media.Line`). Changed pictures are written as PNG where the line has no `encode`.
+A line such as "decodable(50_000_000)|upright|min_size(32)|mode('RGB')|shrink_to(1024)|encode('png')" decodes and
+encodes each picture once (`media.Line`). Changed pictures are written as PNG where the line has no `encode`.
 """
 
 from collections.abc import Callable, Mapping
@@ -48,7 +48,8 @@ class Decodable(OnPicture):
         if num_pixels > self.max_pixels:
             return Finding("decodable.pixels", num_pixels, self.max_pixels)
         held.verify()
-        return None if held.image else None
+        _ = held.image  # decodes it, or raises
+        return None
 
 
 @dataclass(frozen=True)
@@ -135,9 +136,9 @@ class Mode(OnPicture):
 
 @dataclass(frozen=True)
 class NotBlank(OnPicture):
-    """Removes pictures of nearly one colour, as they look on white: in no channel do values spread by `min_std` or more.
+    """Removes pictures of nearly one colour, as they look on white: no channel spreads by `min_std` or more.
 
-    Values are 0 to 255. The default of 2 lies above the noise of a camera or of JPEG on an even surface, which is about 1,
+    Values are 0 to 255. The default of 2 lies above the noise of a camera or of JPEG on an even surface, about 1,
     and below a picture that is even but for a spot: black on white, that is one pixel in 16,000.
     """
 
@@ -233,9 +234,9 @@ def _within(size: tuple[int, int], side: int) -> tuple[int, int]:
 class Encode(OnPicture):
     """Writes pictures in one format, "png", "jpeg" or "webp", without metadata: EXIF may hold a place and a name.
 
-    PNG is written anew in any case, so that equal pixels are equal bytes and exact duplicates, whoever wrote them before,
-    as long as the version of Pillow is the same. A JPEG or WebP that holds nothing but the picture stays as it is, if it
-    is to be one and nothing has changed, since it would lose by being written again.
+    PNG is written anew in any case, so that equal pixels are equal bytes and exact duplicates, whoever wrote them
+    before, as long as the version of Pillow is the same. A JPEG or WebP that holds nothing but the picture stays as it
+    is, if it is to be one and nothing has changed, since it would lose by being written again.
 
     Attributes:
       quality: of jpeg and webp, 1 to 100.

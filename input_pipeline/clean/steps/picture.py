@@ -63,7 +63,7 @@ class Picture(Held):
 
     def _read(self, image: Any) -> None:
         self._header = _header(image)
-        self._description = self._description or "{0}, {1} x {2}, {3}".format(*self._header)
+        self._description = self._description or "{}, {} x {}, {}".format(*self._header)
         image.seek(0)  # counting the frames has moved it
 
     def verify(self) -> None:

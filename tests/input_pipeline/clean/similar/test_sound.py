@@ -162,6 +162,6 @@ def test_a_sketch_depends_on_its_record_alone():
     ],
 )
 def test_a_wrong_argument_is_one_line(wrong, threshold, says):
-    with pytest.raises(ValueError, match="dedup.near") as error:
+    with pytest.raises(ValueError, match=r"dedup\.near") as error:
         read(wrong, NEAR["audio"], field="dedup.near", threshold=threshold)
     assert says in str(error.value)

@@ -1,4 +1,4 @@
-"""Each defect of a clip, made by code, meets its rule; loudness against published test signals; what is changed, as said."""
+"""Each defect of a clip, made by code, meets its rule; loudness is held to published test signals."""
 
 import io
 

@@ -17,7 +17,8 @@ from input_pipeline.clean.steps.picture import Picture
 pytestmark = pytest.mark.fast
 OPERATIONS = [(modality, name) for modality in ("image", "audio") for name in STEPS[modality]]
 LINES = {
-    "image": "decodable|first_frame|upright|min_size(8)|max_aspect(3.0)|mode('L')|not_blank|shrink_to(20)|encode('png')",
+    "image": "decodable|first_frame|upright|min_size(8)|max_aspect(3.0)|mode('L')|not_blank|shrink_to(20)"
+    "|encode('png')",
     "audio": "decodable|mono|not_silent|trim_silence(40.0, 0.0)|resample(16_000)|loudness|duration(0.1)|encode('wav')",
 }
 
