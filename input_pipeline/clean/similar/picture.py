@@ -1,8 +1,8 @@
 """Near-duplicate pictures: 64 signs of a discrete cosine transform, and where the colours lie.
 
 C. Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010, section 3.2.1, as the library
-pHash has it: luma at 32 x 32, its DCT, of this the 8 x 8 lowest frequencies but for those that are constant along a side, and
-of each a bit: whether it is above their median.
+pHash has it: luma at 32 x 32, its DCT, of this the 8 x 8 lowest frequencies but for those that are constant along a
+side, and of each a bit: whether it is above their median.
 
 All pairs of pictures that differ in at most d bits share a key. The bits lie in d + `agree` blocks; d bits change d
 blocks at most, so `agree` of them are the same, and each choice of so many blocks is a key (G. Manku, A. Jain, A. Das
