@@ -21,9 +21,9 @@ from input_pipeline.clean.engine import Engine, Stage
 from input_pipeline.clean.inputs import Input
 from input_pipeline.clean.spec import Clean
 from input_pipeline.clean.stages import cleaning, collecting
-from input_pipeline.clean.stages.cleaning import blocks_of
+from input_pipeline.clean.stages.cleaning import blocks_of, offsets_of
 from input_pipeline.clean.stages.deciding import Decision
-from input_pipeline.clean.stages.duplicates import INDEX, offsets_of
+from input_pipeline.clean.stages.sketching import INDEX
 from input_pipeline.clean.stages.splitting import Placing
 
 FORMAT = 1  # of the manifest

@@ -1,11 +1,12 @@
 """Near-duplicate clips: 32 signs every 12 ms, of how energy shifts between neighbouring bands and moments.
 
 J. Haitsma and T. Kalker, "A Highly Robust Audio Fingerprinting System", ISMIR 2002, section 4: 5 kHz, frames of 0.37 s
-under a Hann window that overlap by 31/32, 33 bands even on a logarithmic scale from 300 to 2,000 Hz, and of frame n and
-band m the bit whether E(n, m) - E(n, m + 1) - (E(n - 1, m) - E(n - 1, m + 1)) > 0. Neither a gain nor the sample rate
-changes them, and a shift moves them. They look a clip up by any moment of 32 equal bits; so that a clip has a fixed number of
-keys, ours are the least of its moments in each of some random orders (A. Broder, "On the resemblance and containment of
-documents", 1997): two clips agree in one with the probability that is the share of moments that they have in common.
+under a Hann window that overlap by 31/32, 33 bands even on a logarithmic scale from 300 to 2,000 Hz, and of frame n
+and band m the bit whether E(n, m) - E(n, m + 1) - (E(n - 1, m) - E(n - 1, m + 1)) > 0. Neither a gain nor the sample
+rate changes them, and a shift moves them. They look a clip up by any moment of 32 equal bits; so that a clip has a
+fixed number of keys, ours are the least of its moments in each of some random orders (A. Broder, "On the resemblance
+and containment of documents", 1997): two clips agree in one with the probability that is the share of moments that
+they have in common.
 """
 
 import functools

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import itertools
 import pathlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,13 @@ NAME = "clean"
 def blocks_of(folder: pathlib.Path) -> list[pathlib.Path]:
     """The blocks of a stage that is done."""
     return blocks.listed(folder)
+
+
+@functools.lru_cache(4)
+def offsets_of(folder: pathlib.Path) -> tuple[int, ...]:
+    """The number of the first record of each block of a stage that is done, and the number of all records."""
+    counts = [blocks.counts_of(path).records_out for path in blocks_of(folder)]
+    return tuple(itertools.accumulate(counts, initial=0))
 
 
 @functools.lru_cache(4)

@@ -17,9 +17,10 @@ from input_pipeline.clean.record import Entry, Record, as_json, excerpt
 from input_pipeline.clean.similar import clusters
 from input_pipeline.clean.similar.candidates import Resolved
 from input_pipeline.clean.spec import Clean
-from input_pipeline.clean.stages import duplicates
-from input_pipeline.clean.stages.cleaning import blocks_of
-from input_pipeline.clean.stages.duplicates import All, offsets_of, save
+from input_pipeline.clean.stages import duplicates, sketching
+from input_pipeline.clean.stages.cleaning import blocks_of, offsets_of
+from input_pipeline.clean.stages.exchanges import save
+from input_pipeline.clean.stages.sketching import All
 
 NAME = "dedup"
 KINDS = ("exact", "near")
@@ -107,7 +108,7 @@ def run(cleaned: Stage, spec: Clean, engine: Engine) -> tuple[Decision, All]:
     Raises:
       ValueError: no index of an earlier release, or one of other sketches.
     """
-    sketched, sketches = duplicates.sketch(cleaned, spec, engine)
+    sketched, sketches = sketching.sketch(cleaned, spec, engine)
     stage, first_N = duplicates.equal(sketched, sketches, spec, engine)
     stage, resolved = duplicates.alike(stage, sketches, first_N, spec.dedup, engine)
     decision = Decision(stage.then(NAME, spec.dedup.action))

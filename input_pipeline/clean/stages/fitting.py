@@ -15,8 +15,7 @@ from input_pipeline.clean.engine import Engine, Stage
 from input_pipeline.clean.record import Record, as_json
 from input_pipeline.clean.spec import Clean
 from input_pipeline.clean.stages import describing
-from input_pipeline.clean.stages.cleaning import blocks_of
-from input_pipeline.clean.stages.duplicates import offsets_of
+from input_pipeline.clean.stages.cleaning import blocks_of, offsets_of
 from input_pipeline.clean.stages.splitting import Placing
 
 NAME = "fit"

@@ -8,9 +8,9 @@ import numpy as np
 from input_pipeline.clean import blocks
 from input_pipeline.clean.engine import Engine, Stage
 from input_pipeline.clean.similar import index
-from input_pipeline.clean.stages.cleaning import blocks_of
+from input_pipeline.clean.stages.cleaning import blocks_of, offsets_of
 from input_pipeline.clean.stages.deciding import Decision
-from input_pipeline.clean.stages.duplicates import Sketching, offsets_of
+from input_pipeline.clean.stages.sketching import Sketching
 
 NAME = "index"
 

@@ -12,9 +12,9 @@ from input_pipeline.clean.engine import Engine, Stage
 from input_pipeline.clean.record import Record
 from input_pipeline.clean.similar import substrings
 from input_pipeline.clean.spec import Clean
-from input_pipeline.clean.stages.cleaning import blocks_of
+from input_pipeline.clean.stages.cleaning import blocks_of, offsets_of
 from input_pipeline.clean.stages.deciding import REMOVED, Decision
-from input_pipeline.clean.stages.duplicates import num_partitions, offsets_of, parcels, part, save
+from input_pipeline.clean.stages.exchanges import num_partitions, parcels, part, save
 
 NAME = "spans"
 _SPAN = np.dtype([("key", "<u8"), ("place", "<i8")])

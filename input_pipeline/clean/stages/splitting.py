@@ -16,9 +16,8 @@ from input_pipeline.clean.record import CHANGED, Entry, as_json
 from input_pipeline.clean.similar.exact import PART_OF
 from input_pipeline.clean.spec import Clean, Split
 from input_pipeline.clean.stages import describing
-from input_pipeline.clean.stages.cleaning import blocks_of
+from input_pipeline.clean.stages.cleaning import blocks_of, offsets_of
 from input_pipeline.clean.stages.deciding import Decision
-from input_pipeline.clean.stages.duplicates import offsets_of
 
 NAME = "split"
 

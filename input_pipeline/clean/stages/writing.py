@@ -18,8 +18,7 @@ from input_pipeline.clean.formats import FORMATS
 from input_pipeline.clean.record import Record
 from input_pipeline.clean.schema import Schema
 from input_pipeline.clean.spec import Clean
-from input_pipeline.clean.stages.cleaning import blocks_of
-from input_pipeline.clean.stages.duplicates import offsets_of
+from input_pipeline.clean.stages.cleaning import blocks_of, offsets_of
 from input_pipeline.clean.stages.splitting import Placing
 
 NAME = "write"

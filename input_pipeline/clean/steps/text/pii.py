@@ -7,10 +7,10 @@ import ipaddress
 import re
 import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from input_pipeline.clean.record import Outcome, Record
+from input_pipeline.clean.record import CHANGED, Entry, Outcome, Record
 from input_pipeline.clean.steps.text import checks, numbers
 from input_pipeline.clean.steps.text.verdicts import rewritten
 
@@ -105,19 +105,36 @@ class MaskPii:
     As Dolma (Soldaini et al. 2024, section 5.2.3, https://arxiv.org/abs/2402.00159) and FineWeb (Penedo et al. 2024,
     section 3.7, https://arxiv.org/abs/2406.17557) mask e-mail and public IP addresses; cards must pass Luhn's check and
     accounts MOD 97-10. Telephone numbers that are written without a country, other than North America's, stay.
-    Names and street addresses stay. The fields of a record are not masked.
+    Names and street addresses stay.
 
     Attributes:
       kinds: of FINDERS.
+      fields: whether a record's fields of text are masked too, such as who a mail is from. Those that a split goes by
+        have to stay as they are: write fields=False, and leave the others out with `source.fields`.
     """
 
     kinds: tuple[str, ...] = tuple(FINDERS)
+    fields: bool = True
 
     def __post_init__(self):
         checks.one_of(tuple(FINDERS), kinds=self.kinds)
 
     def __call__(self, records: Sequence[Record]) -> Outcome:
-        return rewritten(records, self._mask, "mask_pii.found", shown="after")
+        records, entries = rewritten(records, self._mask, "mask_pii.found", shown="after")
+        if not self.fields:
+            return Outcome(records, entries)
+        whole = [self._fields(record) for record in records]
+        more = [entry for _, entry in whole if entry]
+        return Outcome([record for record, _ in whole], [*entries, *more])
+
+    def _fields(self, record: Record) -> tuple[Record, Entry | None]:
+        texts = {name: value for name, value in record.fields.items() if isinstance(value, str)}
+        found = {name: self._mask(value)[0] for name, value in texts.items()}
+        changed = [name for name, value in texts.items() if found[name] != value]
+        if not changed:
+            return record, None
+        entry = Entry(record.id, "mask_pii.fields", ", ".join(changed), action=CHANGED)
+        return replace(record, fields={**record.fields, **found}), entry
 
     def _mask(self, text: str) -> tuple[str, str]:
         found = {}

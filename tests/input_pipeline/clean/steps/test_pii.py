@@ -7,6 +7,7 @@ from awkward_texts import TEXTS, run, texts_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from input_pipeline.clean.record import Record
 from input_pipeline.clean.steps.text import numbers, pii
 
 pytestmark = pytest.mark.fast
@@ -101,3 +102,12 @@ def test_published_accounts_are_accounts(iban):
     assert numbers.iban_end(iban[:-1]) == 0
     swapped = iban[:5] + iban[6] + iban[5] + iban[7:]
     assert swapped == iban or numbers.iban_end(swapped) == 0
+
+
+@pytest.mark.fast
+def test_fields_are_masked_too_unless_told_otherwise():
+    fields = {"from": "Ada <ada@example.org>", "subject": "hello", "year": 2002}
+    [record], [entry] = pii.MaskPii()([Record("a", text="nothing", fields=fields)])
+    assert record.fields == {"from": "Ada <<EMAIL>>", "subject": "hello", "year": 2002}
+    assert (entry.rule, entry.value, entry.action) == ("mask_pii.fields", "from", "changed")
+    assert pii.MaskPii(fields=False)([Record("a", text="nothing", fields=fields)]).records[0].fields == fields
