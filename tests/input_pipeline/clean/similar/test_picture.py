@@ -20,7 +20,7 @@ pytestmark = pytest.mark.fast
 def scene(seed, *, height=120, width=160):
     """A picture of soft forms."""
     x = np.random.default_rng(seed).normal(size=(height, width, 3))
-    x = scipy.ndimage.gaussian_filter(x, (height / 12, width / 12, 0))
+    x = scipy.ndimage.gaussian_filter(x, (height / 24, width / 24, 0))
     x = (x - x.min((0, 1))) / np.ptp(x, axis=(0, 1))
     return Image.fromarray(np.uint8(255 * x))
 
