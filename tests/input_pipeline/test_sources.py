@@ -66,7 +66,7 @@ def _contents(source):
 
 def test_reads_are_exact_and_repeatable(data):
     source, again = open_source(data), pickle.loads(pickle.dumps(open_source(data)))
-    assert len(source) >= 40
+    assert len(source) >= 39  # the empty one is no record of a cleaning
     for i in range(len(source)):
         text = source.read(i)
         assert (again.name(i), again.read(i)) == (source.name(i), text)
