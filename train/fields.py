@@ -75,7 +75,7 @@ def convert(value: Any, hint: Any, *, path: str) -> Any:
     """A config's value as the type that its field declares."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if is_optional(hint):
-        return None if value is None else convert(value, section_of(hint), path=path)
+        return None if value is None else _within(value, section_of(hint), path=path)
     if dataclasses.is_dataclass(hint):
         return build(typing.cast(type, hint), value, path=path)
     if is_mapping(hint):
@@ -93,6 +93,14 @@ def convert(value: Any, hint: Any, *, path: str) -> Any:
     if type(value) is not hint:
         raise ValueError(f"{path}: expected {ARTICLES[hint]}, got {type(value).__name__} {value!r}")
     return value
+
+
+def _within(value: Any, hint: Any, *, path: str) -> Any:
+    """A section that is a config of its own elsewhere: its errors name fields from its own root, and here from ours."""
+    try:
+        return convert(value, hint, path=path)
+    except ValueError as error:
+        raise ValueError(str(error) if str(error).startswith(path) else f"{path}.{error}") from None
 
 
 def is_mapping(hint: Any) -> bool:

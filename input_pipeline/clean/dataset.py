@@ -105,8 +105,10 @@ def find(data: "Section", *, progress: Progress) -> Dataset:
 
 
 def _account(folder: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    read = manifest["stages"][0]
+    records_in = read["records_in"] + sum(read["removed"].values())
     records_out = sum(told["records"] for told in manifest["splits"].values())
-    return {"folder": folder, "records_in": manifest["stages"][0]["records_in"], "records_out": records_out}
+    return {"folder": folder, "records_in": records_in, "records_out": records_out}
 
 
 def _made(spec: Clean, num_workers: int, cache_dir: pathlib.Path, progress: Progress) -> pathlib.Path:

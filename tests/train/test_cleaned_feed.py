@@ -81,11 +81,14 @@ def test_a_config_that_does_not_clean_has_no_such_section(tmp_path):
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
-        ("data.clean.steps=gofer_quality", "steps: .*gofer_quality"),
-        ("data.clean.dedup.threshold=2.0", "dedup.threshold: expected a similarity above 0, at most 1, got 2.0"),
+        ("data.clean.steps=gofer_quality", "data.clean.steps: .*gofer_quality"),
+        (
+            "data.clean.dedup.threshold=2.0",
+            "data.clean.dedup.threshold: expected a similarity above 0, at most 1, got 2.0",
+        ),
         ("data.clean.dedup.treshold=0.5", "did you mean .*threshold"),
         ("data.val_split=train[90%:]", "data.val_split: expected a split that the cleaning made"),
-        ("data.clean.modality=table", "expected"),
+        ("data.clean.modality=tabel", "data.clean.modality: expected one of .*; write 'table'"),
     ],
 )
 def test_a_mistake_is_one_line(override, expected, tmp_path):
