@@ -16,7 +16,7 @@ SPEAKERS = ("george", "jackson", "nicolas", "theo", "yweweler")
 
 def get_config(arg: str = "") -> ConfigDict:
     """A speaker's name: the one who is left out (none: theo). `random`: clips at random. `tiny`: on made-up tones."""
-    spectrogram = "crop_pad(1.0)|log_mel(40)"
+    spectrogram = "crop_pad(1.0)|log_mel(40, 0.025, 0.02)|normalize_each"
     config = common.make(
         seed=0,
         data=dict(
@@ -25,20 +25,20 @@ def get_config(arg: str = "") -> ConfigDict:
             files="spoken_digits/*.wav",
             pattern="{label}_{group}_{number}.wav",
             sample_rate=8000,
-            shape=(98, 40),
+            shape=(49, 40),
             num_classes=10,
             train_split="train[:90%]",
             val_split="train[90%:]",
             test_split=f"groups({arg or 'theo'})",
             transforms=(
-                f"decode|pitch(3)|time_stretch(0.8, 1.25)|time_shift(0.1)|noise(10, 40)|{spectrogram}|normalize_each"
-                "|spec_augment(1, 12, 1, 6)"
+                f"decode|pitch(3)|time_stretch(0.85, 1.15)|time_shift(0.1)|noise(10, 40)|{spectrogram}"
+                "|spec_augment(1, 8, 1, 5)"
             ),
-            eval_transforms=f"decode|{spectrogram}|normalize_each",
+            eval_transforms=f"decode|{spectrogram}",
         ),
-        model=dict(name="cnn", channels=(32, 64, 128), norm="batch", head="mean", stage_dropout=0.1, dropout=0.3),
-        objective=dict(name="classify", label_smoothing=0.1),
-        train=dict(num_epochs=30.0, batch_size=64),
+        model=dict(name="cnn", channels=(32, 48, 64, 96), norm="batch", dropout=0.3),
+        objective=dict(name="classify", label_smoothing=0.05),
+        train=dict(num_epochs=40.0, batch_size=64),
         optimizer=dict(
             name="adamw",
             learning_rate=2e-3,
