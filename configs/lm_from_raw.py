@@ -2,8 +2,8 @@
 
 python -m train --config=configs/lm_from_raw.py --workdir=runs/raw --config.data.clean.files='mails/**/*'
 
-Without files of yours it reads the documentation that installed packages bring: licences by the dozen, lists of URLs,
-and prose. With another rule, only what depends on it is done again; with another tokenizer, only what follows the
+Without files of yours it reads the texts that installed packages bring: sources, licences by the dozen, lists of URLs and
+prose. With another rule, only what depends on it is done again; with another tokenizer, only what follows the
 dataset. What was left out, and why, lies beside the dataset; the run says where. Needs `make setup-clean`.
 """
 
@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from configs import common
 
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "tensorflow-datasets", "numpy", "scipy")
+PACKAGES = ("jax", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy", "scipy", "matplotlib")
 # Gopher's rules, as configs/clean_text.py has them.
 STEPS = "html(main_content=True)|fix_text|normalize|language('en', 0.65)|gopher_quality|gopher_repetition|mask_pii"
 
@@ -26,7 +26,7 @@ def get_config(arg: str = "") -> ConfigDict:
                 files=tuple(f"package:{name}" for name in PACKAGES),
                 steps=STEPS,
                 dedup=dict(near="minhash(ngram=5)", threshold=0.8),
-                split=dict(train=0.9, val=0.05, test=0.05),
+                split=dict(val=0.02, test=0.02),
             ),
             tokenizer="bpe:2048",
             seq_len=128,
@@ -76,6 +76,6 @@ def shrink(config: ConfigDict) -> ConfigDict:
         test_split="test",
         prepare_workers=0,
     )
-    config.data.clean.files = ("synthetic:200",)
+    config.data.clean.update(files=("synthetic:200",), split=dict(val=0.1, test=0.1))
     config.eval = dict(val=dict(split="val", every=20), test=dict(split="test"))
     return config

@@ -1,6 +1,6 @@
-"""Raw files by other names than paths: documentation of installed packages, made-up texts with junk, sets of TFDS.
+"""Raw files by other names than paths: texts of installed packages, made-up texts with junk, sets of TFDS.
 
-clean.files=("package:jax", "package:numpy")    what their wheels hold of documentation
+clean.files=("package:jax", "package:numpy")    what their wheels hold of documentation and Python sources
 clean.files=("synthetic:400",)                  400 files of synthetic/raw.py, written to the cache
 clean.files=("tfds:lm1b:1.1.0/train",)          a split of a set, which is made now if it is not there
 """
@@ -13,7 +13,7 @@ from input_pipeline import cache, tfds
 from input_pipeline.progress import quiet
 from input_pipeline.synthetic.raw import raw
 
-_DOCUMENTS = (".txt", ".md", ".rst", ".html")
+_TEXTS = (".py", ".txt", ".md", ".rst", ".html")
 _NAMES = ("METADATA", "LICENSE", "LICENCE", "COPYING", "NOTICE", "AUTHORS", "README")  # without a suffix
 _RECIPE = "made-up raw files 1"
 
@@ -25,10 +25,10 @@ def package(name: str, cache_dir: pathlib.Path) -> dict[str, str]:
         listed = importlib.metadata.files(name) or []
     except (importlib.metadata.PackageNotFoundError, ValueError):
         raise ValueError(f"--input: expected a distribution that is installed, got 'package:{name}'") from None
-    wanted = [file for file in listed if file.suffix in _DOCUMENTS or file.name in _NAMES]
+    wanted = [file for file in listed if file.suffix in _TEXTS or file.name in _NAMES]
     found = {str(file.locate()): file.as_posix() for file in wanted if pathlib.Path(str(file.locate())).is_file()}
     if not found:
-        raise ValueError(f"--input: expected documentation in the wheel of {name!r}, but it holds none")
+        raise ValueError(f"--input: expected texts in the wheel of {name!r}, but it holds none")
     return found
 
 

@@ -113,7 +113,10 @@ def _account(folder: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 def _made(spec: Clean, num_workers: int, cache_dir: pathlib.Path, progress: Progress) -> pathlib.Path:
     """The folder of a cleaning that is done. One process does it, and others on this machine wait."""
-    found = inputs.find(spec.files, cache_dir=cache_dir, progress=progress)
+    try:
+        found = inputs.find(spec.files, cache_dir=cache_dir, progress=progress)
+    except ValueError as error:
+        raise ValueError(str(error).replace("--input", "data.clean.files")) from None
     folder = cache_dir / "cleaned" / identity(spec, found)[:32]
     if not _is_done(folder):
         with cache.locked(cache_dir / "cleaned" / "lock", progress=progress):

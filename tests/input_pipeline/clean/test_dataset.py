@@ -11,7 +11,9 @@ import made_corpus
 import made_sources
 import numpy as np
 import pytest
+import tensorflow_datasets
 from fsspec.implementations.memory import MemoryFileSystem
+from PIL import Image
 
 from input_pipeline.clean import dataset, pipeline
 from input_pipeline.clean.collect.spec import Collect
@@ -215,6 +217,11 @@ def test_a_cleaning_that_leaves_nothing_is_told(tmp_path):
         open_source(data_of(tmp_path, clean=clean))
 
 
+def test_files_that_are_not_there_are_told_by_the_field_of_the_run(tmp_path):
+    with pytest.raises(ValueError, match=r"^data.clean.files: expected files, but .*nothing.txt' matches none; write"):
+        open_source(data_of(tmp_path, clean=Clean(files=(f"{tmp_path}/nothing.txt",))))
+
+
 def test_a_dataset_of_another_modality_is_told(corpus, tmp_path):
     run(clean_of(corpus, cache=str(tmp_path / "cache"), output=Output(format="parquet")), tmp_path / "out")
     fields = made_sources.TABLES | {"source": "cleaned", "files": (f"{tmp_path}/out",), **SPLITS}
@@ -252,6 +259,22 @@ def test_pictures_and_their_labels(format, tmp_path):
     assert sorted(number[raw] for raw in inputs(found)) == list(range(made_sources.NUM))
     assert [number[raw] % 2 for raw in inputs(found)] == found.labels.tolist()
     assert {name: len(members) for name, members in found.parts.items()} == {"train": 4, "test": 2}
+
+
+@pytest.mark.parametrize("modes", [("RGB",), ("L",), ("RGB", "L"), ("P", "L")])
+def test_tfds_decodes_pictures_of_one_kind_and_gives_others_as_they_are(modes, tmp_path):
+    (tmp_path / "raw").mkdir()
+    for i in range(6):
+        picture = Image.new(modes[i % len(modes)], (5 + i, 4), 40 * i)
+        picture.save(tmp_path / f"raw/{i}.png")
+    clean = Clean(modality="image", files=(f"{tmp_path}/raw",), cache=str(tmp_path / "cache"))
+    run(clean, tmp_path / "out")
+    builder = tensorflow_datasets.builder_from_directory(tmp_path / "out" / "data")
+    found = {row["id"].decode(): row["image"] for split in builder.info.splits for row in builder.as_data_source(split)}
+    for i in range(6):
+        raw = (tmp_path / f"raw/{i}.png").read_bytes()
+        expected = np.asarray(Image.open(tmp_path / f"raw/{i}.png")) if len(modes) == 1 else raw
+        assert np.array_equal(np.squeeze(found[f"{i}.png"]), expected)
 
 
 @pytest.mark.parametrize("format", ["array_record", "parquet"])
