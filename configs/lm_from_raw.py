@@ -2,9 +2,9 @@
 
 python -m train --config=configs/lm_from_raw.py --workdir=runs/raw --config.data.clean.files='mails/**/*'
 
-Without files of yours it reads the texts that installed packages bring: sources, licences by the dozen, lists of URLs and
-prose. With another rule, only what depends on it is done again; with another tokenizer, only what follows the
-dataset. What was left out, and why, lies beside the dataset; the run says where. Needs `make setup-clean`.
+Without files of yours it reads the texts that installed packages bring: sources, licences by the dozen, lists of URLs,
+prose. With another rule, only what depends on it is done again; with another tokenizer, only what follows the dataset.
+What was left out, and why, lies beside the dataset; the run says where. Needs `make setup-clean`.
 """
 
 from ml_collections import ConfigDict
