@@ -92,6 +92,7 @@ def test_asked_to_stop_it_does_so_at_once_and_goes_on_later(corpus, tmp_path, ca
         stderr=subprocess.PIPE,
         cwd=root,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where the tests run behind a "&"
     )
     while not list(tmp_path.glob("out/stages/collect-*/*.parquet")):
         assert process.poll() is None

@@ -5,6 +5,7 @@ import io
 import itertools
 import json
 import math
+import pathlib
 import random
 import subprocess
 import sys
@@ -153,7 +154,8 @@ def test_every_cell_comes_back(format, tmp_path):
         assert (row["id"], row["text"]) == (f"dir/é {n}.jsonl#{n}", f"text {n} \U0001f600\n")
         assert (row["year"], row["big"], row["url"]) == (fields["year"], fields["big"], fields["url"])
         assert row["ok"] == fields["ok"]
-        score = np.float32(fields["score"]) if format == "array_record" else fields["score"]
+        with np.errstate(over="ignore"):  # what 32 bits do not hold is infinite
+            score = np.float32(fields["score"]) if format == "array_record" else fields["score"]
         assert row["score"] == score or (format == "array_record" and math.isinf(row["score"]))
         assert row["mixed"] == (fields["mixed"] if n == 1 else json.dumps(fields["mixed"]))
         assert row["hash"] == str(fields["hash"])
@@ -294,7 +296,11 @@ def test_the_same_bytes_again_and_in_another_process(tmp_path):
     (tmp_path / "other").mkdir()
     subprocess.run(
         [sys.executable, "-c", COMMAND, str(tmp_path / "other")],
-        env={"PYTHONPATH": ":".join(sys.path), "PYTHONHASHSEED": "7", "PATH": ""},
+        env={
+            "PYTHONPATH": ":".join([str(pathlib.Path(__file__).parent), *sys.path]),
+            "PYTHONHASHSEED": "7",
+            "PATH": "",
+        },
         check=True,
         timeout=120,
     )

@@ -106,7 +106,7 @@ def test_faults_are_told_in_one_line(release):
     _, _, folder = release
     with pytest.raises(ValueError, match=r"dedup.against: expected an index of MinHash\(ngram=3"):
         index.read(folder, near=MinHash(ngram=3))
-    with pytest.raises(ValueError, match=r"dedup.against: expected an index of a finished cleaning"):
+    with pytest.raises(ValueError, match=r"dedup.against: expected the output of a cleaning with dedup.index=True"):
         index.read(folder / "nowhere", near=NEAR)
     evidence = folder / "000001.evidence.npy"
     whole = evidence.read_bytes()
