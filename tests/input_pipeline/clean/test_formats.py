@@ -270,6 +270,7 @@ def test_infinities_are_valid_json(tmp_path):
     assert rows_of_jsonl(path)[0]["x"] == math.inf
 
 
+HERE = str(pathlib.Path(__file__).parent)
 COMMAND = """
 import pathlib, sys
 import test_formats
