@@ -34,7 +34,7 @@ BROKEN = (
     *(struct.error, zlib.error),
 )
 # Each scan of a progressive JPEG goes over the whole picture, and can be a few bytes long. Encoders write about ten.
-_MAX_SCANS = 500
+_MAX_SCANS = 100
 _SCAN = b"\xff\xda"  # a marker; the data of a scan have no other byte than 0 behind a 255
 
 

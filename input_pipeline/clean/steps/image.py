@@ -168,7 +168,8 @@ class NotBlurred(OnPicture):
     J. Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy: a comparative study", ICPR 2000 (LAPV). They
     compare pictures of one scene and name no threshold; the default of 100, for pictures about 500 pixels wide, is that
     of A. Rosebrock, "Blur detection with OpenCV", 2015. So that it means the same for every camera, a picture
-    whose longer side exceeds `side` is first brought to it by averaging.
+    whose longer side exceeds `side` is first brought to it by averaging. Few edges count as soft ones do: a flag or a
+    drawing of large even fields falls too, so this is a rule for photographs.
     """
 
     min_variance: float = 100.0
