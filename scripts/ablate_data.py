@@ -165,9 +165,12 @@ def _all(
     ablation: Ablation, folder: pathlib.Path, *, num_seeds: int, shared: Sequence[str]
 ) -> dict[str, dict[str, list[float]]]:
     """Every variant with every seed. -> losses by variant and judge."""
+    from input_pipeline import workers
+
     losses: dict[str, dict[str, list[float]]] = {name: {} for name in ablation.variants}
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=RUNS_PER_PROCESS) as pool:
+    options = dict(initializer=workers.die_with_parent, max_tasks_per_child=RUNS_PER_PROCESS)
+    with ProcessPoolExecutor(1, context, **options) as pool:
         for seed in range(num_seeds):
             for name, by_judge in losses.items():
                 place = folder / name / str(seed)
