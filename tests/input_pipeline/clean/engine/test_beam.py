@@ -47,7 +47,7 @@ def python():
 
 def run(python, *arguments):
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
-    found = subprocess.run([python, *arguments], capture_output=True, text=True, cwd=ROOT, env=environment, timeout=300)
+    found = subprocess.run([python, *arguments], capture_output=True, text=True, cwd=ROOT, env=environment, timeout=900)
     assert found.returncode == 0, found.stderr[-2000:]
     return found.stdout
 
