@@ -89,12 +89,13 @@ class AudioFingerprint:
 
     def similarities(self, evidence: Evidence, pairs_P2: Int64[np.ndarray, "P 2"]) -> Float64[np.ndarray, "P"]:
         """The share of equal bits at the best shift; 0 where one has no evidence, or is too short beside the other."""
-        max_shift = round(self.max_shift_s / HOP_S)
+        lengths_N = _lengths(evidence)
+        shorter_P, longer_P = np.sort(lengths_N[pairs_P2], axis=1).T
+        moments = functools.cache(lambda n: _unpacked(evidence.flat[evidence.offsets[n] : evidence.offsets[n + 1]]))
         found = np.zeros(len(pairs_P2))
-        for place, pair in enumerate(pairs_P2.tolist()):
-            one, other = (_unpacked(evidence.flat[evidence.offsets[n] : evidence.offsets[n + 1]]) for n in pair)
-            if len(one) and min(len(one), len(other)) >= self.threshold * max(len(one), len(other)):
-                found[place] = agreement(one, other, max_shift=max_shift)
+        for place in np.flatnonzero((shorter_P > 0) & (shorter_P >= self.threshold * longer_P)).tolist():
+            one, other = map(moments, pairs_P2[place].tolist())
+            found[place] = agreement(one, other, max_shift=round(self.max_shift_s / HOP_S))
         return found
 
     def _moments(self, payload: bytes) -> Moments:
@@ -130,8 +131,8 @@ def fingerprint(samples_T: Float32[np.ndarray, "T"], sample_rate: int) -> Moment
 
 def agreement(one: Moments, other: Moments, *, max_shift: int) -> float:
     """Equal bits of all bits of the longer one, at the best of the shifts from -max_shift to max_shift moments."""
-    padded = np.pad(other, (max_shift, max_shift + max(0, len(one) - len(other))))
-    is_there = np.pad(np.ones(len(other), bool), (max_shift, len(padded) - max_shift - len(other)))
+    padded, is_there = np.zeros((2, 2 * max_shift + max(len(one), len(other))), np.uint32)
+    padded[max_shift : max_shift + len(other)], is_there[max_shift : max_shift + len(other)] = other, 1
     others, are_there = (
         np.lib.stride_tricks.sliding_window_view(x, len(one))[: 2 * max_shift + 1] for x in (padded, is_there)
     )
@@ -159,9 +160,15 @@ def _packed(moments: Moments) -> UInt64[np.ndarray, "E"]:
     return whole[::2].astype(np.uint64) | whole[1::2].astype(np.uint64) << np.uint64(32)
 
 
+def _lengths(evidence: Evidence) -> Int64[np.ndarray, "N"]:
+    """How many moments each record has."""
+    lengths_N = np.diff(evidence.offsets)
+    has_any = np.flatnonzero(lengths_N)
+    lengths_N[has_any] = evidence.flat[evidence.offsets[has_any]] & np.uint64(0xFFFFFFFF)
+    return lengths_N
+
+
 def _unpacked(packed: UInt64[np.ndarray, "E"]) -> Moments:
-    if not len(packed):
-        return np.zeros(0, np.uint32)
     whole = np.stack([packed & np.uint64(0xFFFFFFFF), packed >> np.uint64(32)], axis=1).astype(np.uint32).reshape(-1)
     return whole[1 : 1 + whole[0]]
 
