@@ -64,7 +64,7 @@ data/spoken_digits/recordings:
 	git clone --depth 1 https://github.com/Jakobovski/free-spoken-digit-dataset.git data/spoken_digits
 
 test: $(VENV)/.dev  ## every test but the long campaigns
-	$(VENV)/bin/python -m pytest -q -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
+	$(VENV)/bin/python -m pytest -q -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart=0
 
 test-slow: $(VENV)/.dev
 	$(VENV)/bin/python -m pytest -q -m slow

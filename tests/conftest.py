@@ -14,6 +14,7 @@ os.environ["XLA_FLAGS"] = " ".join(
         "--xla_force_host_platform_device_count=8",
         "--xla_backend_optimization_level=0",
         "--xla_llvm_disable_expensive_passes=true",
+        "--xla_cpu_enable_concurrency_optimized_scheduler=false",  # else many collectives at a time lock each other out
     ]
 )
 os.environ.setdefault(

@@ -3,6 +3,8 @@
 import io
 import json
 import pathlib
+import subprocess
+import sys
 
 import made_sources
 import numpy as np
@@ -115,3 +117,14 @@ def test_loader_processes_change_no_number(photos, tmp_path):
         results.append([(line["step"], key, line[key]) for line in lines for key in sorted(line) if "/loss" in key])
     assert results[0] == results[1]
     assert any(key == "test/loss" for _, key, _ in results[0])
+
+
+@pytest.mark.slow
+def test_eight_devices_of_one_process_do_not_lock_each_other_out(tmp_path, monkeypatch):
+    """Many factorizations or many collectives, ready at a time, fill the threads that they wait for."""
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+    mesh = [f"--config.mesh.{axis}=2" for axis in ("data", "fsdp", "tensor")]
+    layers = ["--config.model.kind=gru", "--config.model.bidirectional=True", "--config.model.num_layers=3"]
+    command = ["-m", "train", "--config=configs/lstm_fashion.py:tiny", f"--workdir={tmp_path / 'run'}", *mesh, *layers]
+    subprocess.run([sys.executable, *command, "--config.train.num_epochs=40"], timeout=500, check=True)
+    assert (tmp_path / "run" / "report" / "index.html").exists()

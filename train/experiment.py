@@ -54,11 +54,6 @@ class Engine:
         return form(self.run.remat, self.attention.name)
 
     @cached_property
-    def compiler_options(self) -> dict[str, Any]:
-        """What XLA is asked for, on these devices."""
-        return cpu.COMPILER_OPTIONS if self.mesh.devices.flat[0].platform == "cpu" else {}
-
-    @cached_property
     def train_step(self):
         """Jitted: (state, batch, constants) -> (state, Report). The old state's memory is given to the new."""
         step = Step(
@@ -75,14 +70,14 @@ class Engine:
             optimizer.sparse(self.run.optimizer, self.definition.axes),
         )
         shardings = jax.tree.map(lambda leaf: leaf.sharding, self.abstract_state)
-        options = self.compiler_options
+        options = cpu.compiler_options(self.mesh)
         return jax.jit(step, donate_argnums=0, out_shardings=(shardings, None), compiler_options=options)
 
     @cached_property
     def eval_step(self):
         """Jitted: (params, stats, batch, constants) -> Sums."""
         step = EvalStep(self.definition, self.run.objective, self.placement)
-        return jax.jit(step, compiler_options=self.compiler_options)
+        return jax.jit(step, compiler_options=cpu.compiler_options(self.mesh))
 
     def forward(self, params: State, batch: Batch) -> Any:
         """The objective of a batch on one device, without dropout: what is counted in operations."""

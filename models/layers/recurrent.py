@@ -98,6 +98,27 @@ class MakeRecurrent:
         return State(zeros(self.compute_dtype), zeros(jnp.float32) if KINDS[self.kind].has_memory else None)
 
 
+def orthogonal(key: jax.Array, shape: tuple[int, int], dtype: Any) -> Float[Array, "D U"]:
+    """A square orthogonal matrix, all of them alike probable: a product of reflections (Stewart, 1980,
+    https://doi.org/10.1137/0717034).
+
+    LAPACK's factorization, called by many virtual devices at a time, waits for threads that wait for it.
+    """
+    size = shape[0]
+
+    def reflect(matrix, drawn):
+        index, normal = drawn
+        v = jnp.where(jnp.arange(size) < index, 0, normal)
+        sign = jnp.where(v[index] < 0, -1, 1)
+        v = v.at[index].add(sign * jnp.linalg.norm(v))
+        v = v / jnp.linalg.norm(v)
+        return matrix - 2 * jnp.outer(matrix @ v, v), -sign
+
+    rows = jnp.arange(size), jax.random.normal(key, shape, dtype)
+    matrix, signs = jax.lax.scan(reflect, jnp.eye(size, dtype=dtype), rows)
+    return matrix * signs[None, :]
+
+
 class Recurrent(nnx.Module):
     """One layer in one direction.
 
@@ -112,7 +133,7 @@ class Recurrent(nnx.Module):
             [init(rngs.params(), (rows, size), jnp.float32) for _ in range(self.kind.num_gates)], axis=1
         ).astype(dtype)
         self.input_kernel = param(gates(jax.nn.initializers.glorot_uniform(), input_size), f"{letter}TU")
-        self.recurrent_kernel = param(gates(jax.nn.initializers.orthogonal(), size), "DTU")
+        self.recurrent_kernel = param(gates(orthogonal, size), "DTU")
         bias_TU = jnp.zeros((self.kind.num_biases, size), dtype)
         self.bias = param(bias_TU.at[self.kind.open_gate].set(1) if self.kind.open_gate >= 0 else bias_TU, "TU")
 

@@ -17,10 +17,20 @@ from models.placement import LayerFn
 from train.parallel import rules
 from train.parallel.placement import MeshPlacement
 
-# For XLA: no product goes to the library YNN, which is slower here than Eigen; the list of what may go there is empty.
-COMPILER_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
+# No product goes to the library YNN, which is slower here than Eigen; the list of what may go there is empty.
+EIGEN_ALONE = {"xla_cpu_experimental_ynn_fusion_type": ""}
+# Devices of one process wait for each other on the threads of one pool. A program that has many collectives ready at a
+# time fills it with waiting threads, and aborts after 40 s; in this order, what is ready is used before more begins.
+FEW_AT_A_TIME = {"xla_cpu_enable_concurrency_optimized_scheduler": False}
 
 FEW_TERMS = 32  # of each of a convolution's sums: 3 x 3 windows of grey or coloured images
+
+
+def compiler_options(mesh: Mesh) -> dict[str, Any]:
+    """What XLA is asked for on a mesh of CPUs; nothing on others."""
+    if mesh.devices.flat[0].platform != "cpu":
+        return {}
+    return EIGEN_ALONE | (FEW_AT_A_TIME if mesh.size > 1 else {})
 
 
 def suits(mesh: Mesh) -> bool:
