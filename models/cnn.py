@@ -114,7 +114,7 @@ class ConvNorm(nnx.Module):
     def __call__(self, x_BHWC, *, is_training: bool, placement):
         x_BHWC = self.conv(x_BHWC, placement=placement)
         if self.norm is not None:
-            x_BHWC = self.norm(x_BHWC, is_training=is_training)
+            x_BHWC = self.norm(x_BHWC, is_training=is_training, placement=placement)
         return jax.nn.relu(x_BHWC)
 
 

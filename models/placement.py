@@ -40,6 +40,10 @@ class Placement(Protocol):
         """A stored scale or bias as it is used on `x`, whose last axes are `letters`: broadcasts against it."""
         ...
 
+    def channel_sums(self, x: Float[Array, "B *dims N"]) -> Float[Array, "N"]:
+        """Sums over the rows of all devices and their positions."""
+        ...
+
     def activation(self, x: Array, letters: str) -> Array:
         """States how an activation lies."""
         ...
@@ -55,6 +59,11 @@ class Placement(Protocol):
         `loop` is "scan", "unroll", or "auto": what is faster on these devices.
         """
         ...
+
+
+def channel_sums(x: Float[Array, "B *dims N"]) -> Float[Array, "N"]:
+    """The plain form of `Placement.channel_sums`."""
+    return jnp.sum(x, axis=range(x.ndim - 1))
 
 
 def loop_layers(layer_fn: LayerFn, carry: Any, stacked: Any, *, loop: str) -> tuple[Any, Any]:
@@ -73,6 +82,7 @@ class OneDevice:
 
     attend = staticmethod(attend)
     conv = staticmethod(convolve)
+    channel_sums = staticmethod(channel_sums)
 
     def einsum(self, equation, x, weight, *, dtype=None):
         return jnp.einsum(equation, x, weight, preferred_element_type=dtype)

@@ -108,13 +108,13 @@ class Block(nnx.Module):
         self.projection_norm: Any = make_norm(last) if is_projected else None
 
     def __call__(self, x_BHWC, *, keys_B, placement):
-        is_training = keys_B is not None
+        how = dict(is_training=keys_B is not None, placement=placement)
         branch = x_BHWC
         for index, (layer, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
             branch = jax.nn.relu(branch) if index else branch
-            branch = norm(layer(branch, placement=placement), is_training=is_training)
+            branch = norm(layer(branch, placement=placement), **how)
         if self.projection is not None:
-            x_BHWC = self.projection_norm(self.projection(x_BHWC, placement=placement), is_training=is_training)
+            x_BHWC = self.projection_norm(self.projection(x_BHWC, placement=placement), **how)
         return jax.nn.relu(x_BHWC + drop_rows(branch, keys_B, rate=self.rate))
 
 
@@ -147,7 +147,7 @@ class ResNet(nnx.Module):
     ) -> Float[Array, "B C"]:
         """Logits in float32. `None` keys: evaluation, with batch norm's running statistics."""
         x_BHWC = self.stem(as_image(inputs).astype(self.config.compute_dtype), placement=placement)
-        x_BHWC = jax.nn.relu(self.stem_norm(x_BHWC, is_training=dropout_keys_B is not None))
+        x_BHWC = jax.nn.relu(self.stem_norm(x_BHWC, is_training=dropout_keys_B is not None, placement=placement))
         if self.config.stem == "imagenet":
             x_BHWC = overlapping_max_pool(x_BHWC, (3, 3), stride=(2, 2))
         for index, block in enumerate(self.blocks):

@@ -1,5 +1,6 @@
 """Batch norm (Ioffe and Szegedy, 2015, https://arxiv.org/abs/1502.03167), computed in float32."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -33,11 +34,11 @@ class BatchNorm(nnx.Module):
         self.mean = statistic(jnp.zeros(size, jnp.float32))
         self.variance = statistic(jnp.ones(size, jnp.float32))
 
-    def __call__(self, x: Float[Array, "B *dims N"], *, is_training: bool) -> Float[Array, "B *dims N"]:
+    def __call__(self, x: Float[Array, "B *dims N"], *, is_training: bool, placement) -> Float[Array, "B *dims N"]:
         y = x.astype(jnp.float32)
         scale, bias = self.scale[...].astype(jnp.float32), self.bias[...].astype(jnp.float32)
         if is_training:
-            y, mean, variance = normalise(y, scale, bias, self.epsilon)
+            y, mean, variance = normalise(y, scale, bias, self.epsilon, placement.channel_sums)
             self._remember(mean, variance, count=x.size // x.shape[-1])
         else:
             y = _apply(y, scale, bias, self.mean[...], self.variance[...], self.epsilon)
@@ -50,21 +51,25 @@ class BatchNorm(nnx.Module):
         self.variance[...] += share * (unbiased - self.variance[...])
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(3,))
+@partial(jax.custom_vjp, nondiff_argnums=(3, 4))
 def normalise(
-    x: Float[Array, "B *dims N"], scale: Float[Array, "N"], bias: Float[Array, "N"], epsilon: float
+    x: Float[Array, "B *dims N"],
+    scale: Float[Array, "N"],
+    bias: Float[Array, "N"],
+    epsilon: float,
+    sums: Callable[[Array], Array],
 ) -> tuple[Float[Array, "B *dims N"], Float[Array, "N"], Float[Array, "N"]]:
     """-> the normalised array, and the mean and (biased) variance of each channel, which have no gradient.
 
-    The backward pass is that of the paper, section 3, gathered into two passes over the array.
+    `sums`: `Placement.channel_sums`. The backward pass is that of the paper, section 3, in two passes over the array.
     """
-    return _normalise(x, scale, bias, epsilon)[0]
+    return _normalise(x, scale, bias, epsilon, sums)[0]
 
 
-def _normalise(x, scale, bias, epsilon):
-    dims = tuple(range(x.ndim - 1))
-    mean = jnp.mean(x, axis=dims)
-    variance = jnp.mean(jnp.square(x - jnp.expand_dims(mean, dims)), axis=dims)
+def _normalise(x, scale, bias, epsilon, sums):
+    count = x.size // x.shape[-1]
+    mean = sums(x) / count
+    variance = sums(jnp.square(x - jnp.expand_dims(mean, range(x.ndim - 1)))) / count
     return (_apply(x, scale, bias, mean, variance, epsilon), mean, variance), (x, scale, mean, variance)
 
 
@@ -75,15 +80,14 @@ def _apply(x, scale, bias, mean, variance, epsilon):
     return x * jnp.expand_dims(factor, dims) + jnp.expand_dims(bias - mean * factor, dims)
 
 
-def _gradients(epsilon, kept, grads):
+def _gradients(epsilon, sums, kept, grads):
     x, scale, mean, variance = kept
-    grad, dims = grads[0], tuple(range(x.ndim - 1))
-    spread = partial(jnp.expand_dims, axis=dims)
-    count = x.size // x.shape[-1]
+    grad, count = grads[0], x.size // x.shape[-1]
+    spread = partial(jnp.expand_dims, axis=range(x.ndim - 1))
     inverse = jax.lax.rsqrt(variance + epsilon)
     centred = x - spread(mean)
-    bias_grad = jnp.sum(grad, axis=dims)
-    scale_grad = jnp.sum(grad * centred, axis=dims) * inverse
+    bias_grad = sums(grad)
+    scale_grad = sums(grad * centred) * inverse
     common = spread(bias_grad / count) + centred * spread(scale_grad * inverse / count)
     return spread(scale * inverse) * (grad - common), scale_grad, bias_grad
 

@@ -20,8 +20,8 @@ class GroupNorm(nnx.Module):
         self.scale = param(jnp.full(size, start, param_dtype), "N")
         self.bias = param(jnp.zeros(size, param_dtype), "N")
 
-    def __call__(self, x_BHWC: Float[Array, "B H W C"], *, is_training: bool) -> Float[Array, "B H W C"]:
-        """Training makes no difference: `is_training` stands there for batch norm's sake."""
+    def __call__(self, x_BHWC: Float[Array, "B H W C"], *, is_training: bool, placement) -> Float[Array, "B H W C"]:
+        """Neither training nor devices make a difference: both stand there for batch norm's sake."""
         *positions, size = x_BHWC.shape
         y = x_BHWC.astype(jnp.float32).reshape(*positions, self.num_groups, size // self.num_groups)
         y = y - jnp.mean(y, axis=(1, 2, 4), keepdims=True)

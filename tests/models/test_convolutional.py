@@ -16,6 +16,7 @@ from models.layers.batch_norm import normalise
 from models.layers.pool import pool
 from models.placement import ONE_DEVICE
 from models.resnet import ResNet, ResNetConfig
+from train.parallel.cpu import CpuPlacement
 
 
 @pytest.mark.parametrize("is_training", [False, True])
@@ -118,7 +119,8 @@ def test_the_first_of_equal_values_has_the_gradient():
 
 
 @pytest.mark.fast
-def test_batch_norms_gradient_equals_that_of_its_formula():
+@pytest.mark.parametrize("sums", [ONE_DEVICE.channel_sums, CpuPlacement().channel_sums], ids=["plain", "cpu"])
+def test_batch_norms_gradient_equals_that_of_its_formula(sums):
     x = jax.random.normal(jax.random.key(0), (4, 3, 3, 5)) * 2 + 1
     scale, bias, weights = (jax.random.normal(jax.random.key(seed), (5,)) for seed in (1, 2, 3))
 
@@ -128,7 +130,7 @@ def test_batch_norms_gradient_equals_that_of_its_formula():
 
     loss = lambda norm: lambda *args: jnp.sum(jnp.sin(norm(*args)) * weights[None, None, None])
     expected = jax.grad(loss(formula), argnums=(0, 1, 2))(x, scale, bias)
-    found = jax.grad(loss(lambda *args: normalise(*args, 1e-5)[0]), argnums=(0, 1, 2))(x, scale, bias)
+    found = jax.grad(loss(lambda *args: normalise(*args, 1e-5, sums)[0]), argnums=(0, 1, 2))(x, scale, bias)
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
 

@@ -73,6 +73,10 @@ class CpuPlacement(MeshPlacement):
         rows_MN = spread_rows(vector, math.prod(x.shape) // vector.size)
         return jax.lax.reshape(rows_MN, x.shape, out_sharding=jax.typeof(x).sharding)
 
+    def channel_sums(self, x: jax.Array) -> jax.Array:
+        """Over rows first, whole positions at a time; the barrier keeps XLA from merging both into its slow sum."""
+        return jnp.sum(jax.lax.optimization_barrier(jnp.sum(x, axis=0)), axis=range(x.ndim - 2))
+
     def run_layers(self, layer_fn: LayerFn, carry: Any, stacked: Any, *, loop: str) -> tuple[Any, Any]:
         return super().run_layers(layer_fn, carry, stacked, loop="unroll" if loop == "auto" else loop)
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from models.layers.attention import attend
 from models.layers.conv import Window, convolve
-from models.placement import LayerFn, loop_layers
+from models.placement import LayerFn, channel_sums, loop_layers
 from train.parallel import rules
 from train.parallel.attention import splash
 
@@ -43,6 +43,7 @@ class MeshPlacement:
 
     remat: Remat = Remat()
     attention: str = "plain"
+    channel_sums = staticmethod(channel_sums)
 
     def einsum(self, equation: str, x: jax.Array, weight: jax.Array, *, dtype: Any = None) -> jax.Array:
         inputs, _, output = equation.partition("->")
