@@ -167,6 +167,18 @@ def test_no_name_becomes_markup(tmp_path):
 
 
 @pytest.mark.fast
+def test_no_name_is_a_formula_or_left_out(tmp_path):
+    r"""To matplotlib, `$..$` is a formula (`$\x$` a wrong one), and what begins with "_" is in no legend."""
+    names = ["_misc", "$5", r"$\x$", *NAMES[10][3:]]
+    made_findings.write(tmp_path / "run", test=made_findings.classified(names))
+    assert [path.name for path in pictures.draw(tmp_path / "run")] == [
+        *(f"test_{what}.png" for what in ("roc", "precision_recall", "calibration", "confusion", "mistakes"))
+    ]
+    figure = pictures.figures(findings.read(tmp_path / "run" / "evaluations" / "test.json"))["roc"]
+    told = [text.get_text().strip(pictures.UNSEEN) for text in figure.axes[0].get_legend().get_texts()]
+    assert any(text.startswith("_misc") for text in told)
+
+
 def test_no_file_outside_the_workdir_is_shown(tmp_path):
     (tmp_path / "secret.png").write_bytes(b"not yours")
     made = made_findings.classified()

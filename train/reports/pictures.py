@@ -11,7 +11,7 @@ from train.reports import evaluations, findings
 from train.reports.curves import INK as INK_CURVE
 from train.reports.curves import Panel
 from train.reports.findings import Finding, Mistake
-from train.reports.plots import EVAL_COLOURS, INK, TRAIN_COLOUR, dress, learning_rate_curve, save
+from train.reports.plots import EVAL_COLOURS, INK, TRAIN_COLOUR, dress, learning_rate_curve, names_as_they_are, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,9 +21,11 @@ COLOURS = (TRAIN_COLOUR, *EVAL_COLOURS)
 DASHES = ("solid", "dashed", "dotted", "dashdot")
 RIGHT, WRONG = "#0072B2", "#D55E00"
 MOST_COUNTED = 24  # classes of a confusion matrix whose cells have room for a number
+UNSEEN = "\N{ZERO WIDTH SPACE}"  # matplotlib leaves out of a legend what begins with "_"
 SIDE = 2.2  # inches of a mistake's picture
 
 
+@names_as_they_are()
 def draw(workdir: str | os.PathLike[str]) -> list[Path]:
     """Draws the learning rate, and what every evaluator found. -> the files, for as much as there is."""
     folder = Path(workdir).resolve()
@@ -67,7 +69,7 @@ def _panel(panel: Panel, finding: Finding) -> "Figure":
             linewidth=2.4 if is_summary else 1.4,
             marker="o" if curve.marked else "",
             markersize=4 if curve.joined else 2.5,
-            label=f"{curve.name}  {curve.told}",
+            label=f"{UNSEEN if curve.name.startswith('_') else ''}{curve.name}  {curve.told}",
         )
     if panel.reference:
         axes.plot(*zip(*panel.reference, strict=True), color=INK, linewidth=0.8, linestyle=(0, (4, 4)), zorder=1)

@@ -1,9 +1,10 @@
 """Pictures of a run, drawn from the files in its workdir. Draws with matplotlib."""
 
+import contextlib
 import math
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate, cycle
 from pathlib import Path
 from textwrap import fill
@@ -25,6 +26,16 @@ RATE = "train/learning_rate"
 Points = list[tuple[int, float]]  # (step, value); nan where the run had no number
 
 
+@contextlib.contextmanager
+def names_as_they_are() -> Iterator[None]:
+    """Nothing that is drawn is a formula: a class may be called `$5`."""
+    import matplotlib
+
+    with matplotlib.rc_context({"text.parse_math": False}):
+        yield
+
+
+@names_as_they_are()
 def loss_curve(workdir: str | os.PathLike[str]) -> Path:
     """Draws the losses in `metrics.jsonl`, of training and of every evaluation, to `report/loss.png`.
 
@@ -40,6 +51,7 @@ def loss_curve(workdir: str | os.PathLike[str]) -> Path:
     return save(_draw(losses, name=workdir.name, unit=unit), workdir / "report" / "loss.png")
 
 
+@names_as_they_are()
 def learning_rate_curve(workdir: str | os.PathLike[str]) -> Path | None:
     """Draws the learning rate in `metrics.jsonl` to `report/learning_rate.png`; None where there is none."""
     from matplotlib.figure import Figure
