@@ -27,6 +27,17 @@ def utc_now() -> str:
     return f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
+def host_peak_bytes() -> int:
+    """The most memory that was resident in this program.
+
+    Linux's getrusage(2) tells of the process that started it too, where that one had more; proc(5) does not.
+    """
+    if sys.platform == "linux":
+        with open("/proc/self/status", encoding="ascii", errors="replace") as status:
+            return next(int(line.split()[1]) << 10 for line in status if line.startswith("VmHWM"))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
+
+
 class Laps:
     """The seconds of things done one after another, since `began_s` (None: since now): {name: seconds} in `seconds`."""
 
@@ -138,10 +149,8 @@ class Clock:
         return spent_s / (step - self._start_step) * max(self._total_steps - step, 0)
 
     def _memory(self) -> dict[str, float]:
-        """Peaks since the process began, in bytes; getrusage(2) gives KiB on Linux and bytes on macOS."""
-        unit_bytes = 1 if sys.platform == "darwin" else 1024
-        host_peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit_bytes
-        memory: dict[str, float] = {"train/host_peak_bytes": host_peak_bytes}
+        """Peaks since the process began, in bytes."""
+        memory: dict[str, float] = {"train/host_peak_bytes": host_peak_bytes()}
         device = self._device_stats() or {}
         if "peak_bytes_in_use" in device:
             memory["train/device_peak_bytes"] = device["peak_bytes_in_use"]

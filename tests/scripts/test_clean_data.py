@@ -86,14 +86,15 @@ def test_a_machine_that_fails_is_another_exit_code(corpus, tmp_path, capsys):
 def test_asked_to_stop_it_does_so_at_once_and_goes_on_later(corpus, tmp_path, capsys, asked):
     root = pathlib.Path(__file__).parents[2]
     given = command(corpus, tmp_path, "--config.block_records=1", "--config.output.format=jsonl", "--workers=2")
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored where the tests run behind a "&", and inherited
     process = subprocess.Popen(
         [sys.executable, "scripts/clean_data.py", *given],
         env={**os.environ, "PYTHONPATH": str(root)},
         stderr=subprocess.PIPE,
         cwd=root,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where the tests run behind a "&"
     )
+    signal.signal(signal.SIGINT, before)
     while not list(tmp_path.glob("out/stages/collect-*/*.parquet")):
         assert process.poll() is None
         time.sleep(0.01)

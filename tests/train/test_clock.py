@@ -128,6 +128,14 @@ def test_memory_of_host_and_device_in_bytes(time):
     assert after["train/host_peak_bytes"] >= before["train/host_peak_bytes"]
 
 
+def test_the_memory_of_who_started_it_is_not_counted():
+    held = bytearray(256 << 20)
+    held[::4096] = b"x" * len(held[::4096])
+    told = [sys.executable, "-c", "from train import clock; print(clock.host_peak_bytes())"]
+    done = subprocess.run(told, capture_output=True, text=True, check=True)
+    assert 1 << 20 < int(done.stdout) < 128 << 20
+
+
 def test_real_time_runs_forward():
     clock = Clock(total_steps=10)
     with clock.part("data"):

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import pathlib
-import resource
 import signal
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from input_pipeline.clean import inputs
 from input_pipeline.clean.collect import Collect, read
 from input_pipeline.clean.collect.content import spelt
 from input_pipeline.clean.record import CHANGED, EXCERPT, REMOVED, Entry, Record
+from train.clock import host_peak_bytes
 
 ROOT = pathlib.Path(__file__).parents[4]
 SECONDS = 120  # that no file needs, on however busy a machine
@@ -112,7 +112,7 @@ def main(folder: pathlib.Path) -> None:
         assert records == len(case.sound), (name, records)
         assert kinds == {f"collect.{rule}" for rule in case.rules}, (name, kinds)
         (folder / name).unlink()
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    print(host_peak_bytes())
 
 
 if __name__ == "__main__":
