@@ -4,7 +4,7 @@ apt-get install dataset-fashion-mnist
 python -m train --config=configs/cnn_fashion.py --workdir=runs/cnn_fashion
 python -m train --config=configs/cnn_fashion.py:augmented --workdir=runs/cnn_augmented
 
-Measured with seed 0: test/accuracy .9256 with 178,722 parameters, 22 minutes on one core.
+Measured with seed 0, 178,722 parameters: test/accuracy .9250, 19 minutes on one core; `augmented`: .9390, 50 minutes.
 
 Without Debian: --config.data.source=tfds --config.data.set=fashion_mnist:3.0.1 (its TFDS form needs TensorFlow once).
 """
@@ -15,7 +15,7 @@ from configs import common
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    """`augmented`: shifts too, more epochs. `corrupted`: as it is, tested with five faults
+    """`augmented`: shifts too, by Muon, more epochs. `corrupted`: as it is, tested with five faults
     too. `tiny`: on made-up shapes, over in seconds.
     """
     config = common.make(
@@ -46,10 +46,10 @@ def get_config(arg: str = "") -> ConfigDict:
         return common.shrink_images(config)
     if arg == "augmented":
         config.data = common.fashion_mnist("random_crop(28, 2)|flip_lr|")
-        config.model.update(stage_dropout=0.0, dropout=0.2)
-        config.optimizer.learning_rate = 4e-3
-        config.objective.label_smoothing = 0.1
-        config.train.num_epochs = 18.0
+        config.model.update(stage_dropout=0.0, dropout=0.1)
+        config.optimizer.update(name="muon", learning_rate=4e-3, weight_decay=0.05)
+        config.objective.label_smoothing = 0.05
+        config.train.num_epochs = 20.0
     elif arg:
         common.refuse("cnn_fashion.py", arg, "augmented", "corrupted")
     return config

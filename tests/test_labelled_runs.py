@@ -72,6 +72,25 @@ def test_a_folder_of_pictures(photos, tmp_path, capsys):
     assert sum(map(sum, found["confusion"])) == derived["data.test"]["rows"]
 
 
+@pytest.mark.parametrize(
+    ("argument", "says"),
+    [
+        (
+            "--config.data.transforms=decode|resize(8)|random_crop(30)|normalize",
+            "data.transforms: RandomCrop(size=30, padding=0): expected pictures of 30 or more pixels a side, got 8 x",
+        ),
+        (
+            "--config.eval.val.transforms=decode|resize(8)|central_crop(30)|normalize",
+            "eval.val.transforms: CentralCrop(size=30): expected pictures of 30 or more pixels a side",
+        ),
+        ("--config.data.val_split=other", "data.val_split='other': expected a part of the source, one of 'train', got"),
+    ],
+)
+def test_what_does_not_suit_is_told_by_its_field(photos, capsys, argument, says):
+    assert session.main([*photos, "--config.data.max_bad=0.05", argument]) == 2
+    assert says in capsys.readouterr().err
+
+
 def test_a_folder_of_sound_with_a_speaker_held_out(tmp_path):
     (tmp_path / "clips").mkdir()
     for i in range(36):

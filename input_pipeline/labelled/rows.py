@@ -49,20 +49,22 @@ class Rows:
         }
 
     def try_out(self, operations: Sequence[Transform], *, field: str) -> None:
-        """Sends the first row through the transforms.
+        """Sends the first row through the transforms, which stand in `field`.
 
         Raises:
-          ValueError: what comes out is no array of `shape` and numbers.
+          ValueError: one of them does not suit it, or what comes out is no array of `shape` and numbers.
         """
         first = self.read(np.zeros(1, np.int64))
-        rows = transforms.apply(operations, first, positions_B=np.zeros(1, np.int64), seed=0)
+        try:
+            rows = transforms.apply(operations, first, positions_B=np.zeros(1, np.int64), seed=0)
+        except ValueError as error:
+            raise ValueError(f"{field}: {error}") from error
         came = rows["inputs"]
         if not isinstance(came, np.ndarray):
-            raise ValueError(f"data.{field}: expected it to begin with decode, since {self.name(0)} is not decoded yet")
+            raise ValueError(f"{field}: expected it to begin with decode, since {self.name(0)} is not decoded yet")
         if came.dtype != np.float32:
-            raise ValueError(f"data.{field}: expected numbers (float32) at its end, got {came.dtype}; write normalize")
+            raise ValueError(f"{field}: expected numbers (float32) at its end, got {came.dtype}; write normalize")
         if came.shape[1:] != self.shape:
             raise ValueError(
-                f"data.shape: expected {came.shape[1:]}, the shape of {self.name(0)} after data.{field}, "
-                f"got {self.shape}"
+                f"data.shape: expected {came.shape[1:]}, the shape of {self.name(0)} after {field}, got {self.shape}"
             )

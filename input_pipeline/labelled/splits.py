@@ -78,7 +78,7 @@ def members(examples: Examples, split: Split, *, by: str, held_out: Collection[s
     if split.groups:
         groups = _groups(examples)
         if missing := sorted(set(split.groups) - set(groups.tolist())):
-            raise ValueError(f"data: expected a group, one of {', '.join(sorted(set(groups)))}, got {missing[0]!r}")
+            raise ValueError(f"expected a group, one of {', '.join(sorted(set(groups)))}, got {missing[0]!r}")
         found = np.flatnonzero(np.isin(groups, split.groups))
     else:
         found = _part(examples, split.part)
@@ -87,7 +87,7 @@ def members(examples: Examples, split: Split, *, by: str, held_out: Collection[s
         if (split.low, split.high) != (0, 1):
             found = found[_in_range(examples, found, split, by=by)]
     if not len(found):
-        raise ValueError(f"data: expected examples in {split}, but none of {len(examples)} is there")
+        raise ValueError(f"expected an example there, got none of {len(examples):,}")
     return found
 
 
@@ -96,7 +96,7 @@ def _part(examples: Examples, name: str) -> np.ndarray:
         return np.asarray(examples.parts[name])
     if name != "train":
         there = ", ".join(map(repr, dict.fromkeys(["train", *examples.parts])))
-        raise ValueError(f"data: expected a part of the source, one of {there}, got {name!r}")
+        raise ValueError(f"expected a part of the source, one of {there}, got {name!r}")
     rest = np.ones(len(examples), bool)
     for taken in examples.parts.values():
         rest[taken] = False
@@ -106,7 +106,7 @@ def _part(examples: Examples, name: str) -> np.ndarray:
 def _groups(examples: Examples) -> np.ndarray:
     if examples.groups is None:
         raise ValueError(
-            "data: expected a source that knows groups; write data.pattern with {group}, for example "
+            "expected a source that knows groups; write data.pattern with {group}, for example "
             "'{label}_{group}_{number}.wav'"
         )
     return examples.groups

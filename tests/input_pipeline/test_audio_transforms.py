@@ -379,7 +379,7 @@ def test_made_up_sound_goes_through_a_line_into_batches():
     examples = open_source(data)
     rows = Rows(examples, np.arange(60), data.shape)
     for field in ("transforms", "eval_transforms"):
-        rows.try_out(data.operations(field).rows, field=field)
+        rows.try_out(data.operations(field).rows, field=f"data.{field}")
     part = Part("", rows, transforms=data.operations("transforms").rows)
     with train_batches([part], seed=0, batch_size=8, row_range=(0, 8), start=0, workers=0) as batches:
         whole = next(batches)

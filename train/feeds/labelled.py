@@ -109,9 +109,10 @@ def prepare(run: spec.Run, *, progress: Progress) -> LabelledFeed:
             "--config.data.fingerprint='' accepts it"
         )
     feed = LabelledFeed(run, rows, examples, _moments(training) if data.modality == "table" else {})
-    training.try_out(feed.training[0].transforms, field="transforms")
-    for evaluation in run.eval.values():
-        feed.evaluated(evaluation).try_out(feed.eval_transforms(evaluation), field="eval_transforms")
+    training.try_out(feed.training[0].transforms, field="data.transforms")
+    for name, evaluation in run.eval.items():
+        field = f"eval.{name}.transforms" if evaluation.transforms else "data.eval_transforms"
+        feed.evaluated(evaluation).try_out(feed.eval_transforms(evaluation), field=field)
     return feed
 
 
@@ -119,7 +120,10 @@ def _rows(examples: Examples, data: LabelledData, field: str) -> Rows:
     if field not in data.splits:
         raise ValueError(f"data.{field}: expected a part, got none; write for example 'train[90%:]'")
     held_out = {name for other, split in data.splits.items() if other != field for name in split.groups}
-    members = splits.members(examples, data.splits[field], by=data.split_by, held_out=held_out)
+    try:
+        members = splits.members(examples, data.splits[field], by=data.split_by, held_out=held_out)
+    except ValueError as error:
+        raise ValueError(f"data.{field}={getattr(data, field)!r}: {error}") from None
     return Rows(examples, members, data.shape)
 
 

@@ -175,7 +175,7 @@ def _room(op: Pictures, images_BHWC: np.ndarray, size: int) -> np.ndarray:
     if (room_2 < 0).any():
         height, width = images_BHWC.shape[1:3]
         raise ValueError(
-            f"data.transforms: {op!r} expected pictures of {size} or more pixels a side, got {height} x {width}; "
+            f"{op!r}: expected pictures of {size} or more pixels a side, got {height} x {width}; "
             f"write resize({size}) or pad({size}) before it"
         )
     return room_2

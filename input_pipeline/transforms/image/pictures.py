@@ -28,14 +28,13 @@ class Pictures(OfInputs):
     def _checked(self, images_BHWC: np.ndarray) -> np.ndarray:
         if images_BHWC.ndim != 4:
             raise ValueError(
-                f"data.transforms: {self!r} expected pictures [height, width, channels], got {images_BHWC.dtype} "
+                f"{self!r}: expected pictures [height, width, channels], got {images_BHWC.dtype} "
                 f"{list(images_BHWC.shape[1:])}; write decode before it where pictures are files"
             )
         if images_BHWC.dtype.type not in self.takes:
             expected = " or ".join(each.__name__ for each in self.takes)
             raise ValueError(
-                f"data.transforms: {self!r} expected pictures of {expected}, got {images_BHWC.dtype}; "
-                "write it before normalize"
+                f"{self!r}: expected pictures of {expected}, got {images_BHWC.dtype}; write it before normalize"
             )
         return images_BHWC
 

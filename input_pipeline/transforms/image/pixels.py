@@ -31,7 +31,7 @@ class Decode:
     def __call__(self, rows: Batch, keys_B: UInt64[np.ndarray, "B"]) -> Batch:
         raws: Any = rows["inputs"]
         if not all(isinstance(raw, bytes) for raw in raws):
-            raise ValueError(f"data.transforms: {self!r} expected the bytes of files, got pictures; leave it out")
+            raise ValueError(f"{self!r}: expected the bytes of files, got pictures; leave it out")
         decoded = [images.decode(raw, channels=self.channels, max_pixels=self.max_pixels) for raw in raws]
         return {**rows, "inputs": stacked(decoded)}
 
@@ -70,7 +70,7 @@ class Normalize(Pictures):
     def change(self, images_BHWC: np.ndarray, keys_B: np.ndarray) -> Float32[np.ndarray, "B H W C"]:
         width, num_channels = images_BHWC.shape[2:]
         if max(np.size(self.mean), np.size(self.std)) not in (1, num_channels):
-            raise ValueError(f"data.transforms: {self!r} expected pictures of 3 channels, got {num_channels}")
+            raise ValueError(f"{self!r}: expected pictures of 3 channels, got {num_channels}")
         scale, shift = _scale_and_shift(self.mean, self.std, width, num_channels)
         flat = images_BHWC.reshape(-1, width * num_channels)
         found = np.multiply(flat, scale, dtype=np.float32)
