@@ -212,6 +212,8 @@ class Muon(Optimizer):
 
     def rule(self, values, *, decay, axes):
         hidden = self.hidden(axes)
+        if not hidden:
+            raise ValueError("optimizer.name=muon: expected a model with hidden matrices, got none; write adamw")
         orthogonal = muon.scale_by_muon(
             hidden,
             momentum=values["momentum"],
@@ -248,7 +250,7 @@ def make(spec: Optimizer, *, num_steps: int, axes: Axes) -> Transformation:
     """The whole transformation of a run of `num_steps` steps, for parameters with these logical axes.
 
     Raises:
-      ValueError: the regex of the decay or of a group finds no parameter.
+      ValueError: the regex of the decay or of a group finds no parameter, or Muon no hidden matrix.
     """
     group_of = groups.assign(spec.groups, list(axes))
     decays = groups.find(spec.decay_mask, list(axes), path="optimizer.decay_mask")

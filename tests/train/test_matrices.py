@@ -67,6 +67,7 @@ def test_matrices_are_read_off_logical_axes():
         "scale": None,
     }
     assert matrix(axes.names("DV")) == Matrix((), (0,), (1,), is_table=True)
+    assert matrix(axes.names("IJCO")) == Matrix((), (0, 1, 2), (3,), is_table=False)
     assert [dims_of_one(AXES[name]) for name in ("query", "bias", "embed")] == [(1, 2, 3, 4), (2,), (0, 1)]
 
 
@@ -117,6 +118,14 @@ def test_muons_other_parameters_are_adamws():
     expected = train(optimizer.make(optimizer.AdamW(**fields), num_steps=9, axes=AXES), draw(0))
     for name in ("bias", "embed", "scale"):
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-6, err_msg=name)
+
+
+@pytest.mark.fast
+def test_muon_wants_hidden_matrices():
+    only = {name: AXES[name] for name in ("bias", "embed", "scale")}
+    with pytest.raises(ValueError, match="optimizer.name=muon: expected a model with hidden matrices, got none"):
+        params = {name: draw(0)[name] for name in only}
+        optimizer.make(Muon(decay_mask="embed"), num_steps=9, axes=only).init(params)
 
 
 def test_singular_values_come_close_to_one():
