@@ -15,7 +15,7 @@ from configs import common
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    """`augmented`: shifts too, by Muon, more epochs. `corrupted`: as it is, tested with five faults
+    """`augmented`: shifts too, more epochs. `corrupted`: as it is, tested with five faults
     too. `tiny`: on made-up shapes, over in seconds.
     """
     config = common.make(
@@ -23,7 +23,7 @@ def get_config(arg: str = "") -> ConfigDict:
         data=common.fashion_mnist("flip_lr|"),
         model=dict(
             name="cnn",
-            channels=(24, 56, 96),
+            channels=(16, 64, 96),
             convs_per_stage=2,
             norm="batch",
             head="mean",
@@ -31,11 +31,11 @@ def get_config(arg: str = "") -> ConfigDict:
             dropout=0.3,
         ),
         objective=dict(name="classify"),
-        train=dict(num_epochs=7.0, batch_size=128),
+        train=dict(num_epochs=6.0, batch_size=128),
         optimizer=dict(
-            name="adamw",
-            learning_rate=2e-3,
-            weight_decay=0.01,
+            name="muon",
+            learning_rate=1e-2,
+            weight_decay=0.05,
             schedule=dict(name="cosine", warmup_epochs=0.5),
         ),
         **common.each_epoch(),
@@ -47,9 +47,8 @@ def get_config(arg: str = "") -> ConfigDict:
     if arg == "augmented":
         config.data = common.fashion_mnist("random_crop(28, 2)|flip_lr|")
         config.model.update(stage_dropout=0.0, dropout=0.1)
-        config.optimizer.update(name="muon", learning_rate=4e-3, weight_decay=0.05)
         config.objective.label_smoothing = 0.05
-        config.train.num_epochs = 20.0
+        config.train.num_epochs = 15.0
     elif arg:
         common.refuse("cnn_fashion.py", arg, "augmented", "corrupted")
     return config
