@@ -113,9 +113,11 @@ def shrink_sequences(config: ConfigDict) -> ConfigDict:
 
 
 def _shrink_labelled(config: ConfigDict, **data) -> ConfigDict:
+    for name in ("set", "files", "pattern"):
+        if name in config.data:
+            del config.data[name]
     config.data.update(
         source="synthetic",
-        set="",
         num_examples=256,
         train_split="train[:70%]",
         val_split="train[70%:85%]",

@@ -1,6 +1,7 @@
 """Sound files to samples. WAV needs nothing more; FLAC, Ogg, MP3 and others are read by libsndfile (extra `audio`)."""
 
 import io
+from importlib import metadata
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -16,6 +17,8 @@ _FOREIGN: dict[str, tuple[bytes, ...]] = {
     "MP3": (b"ID3", b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2", b"\xff\xe3", b"\xff\xe2"),
     "AIFF": (b"FORM",),
 }
+_READER = " ".join(found.version for found in metadata.distributions(name="soundfile"))  # "" where there is none
+RECIPE = f"sound 1, soundfile {_READER}"  # changes whenever another file would be bad
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _STREAMED = 0xFFFFFFFF  # the length of a file whose writer could not go back to write it
 

@@ -66,7 +66,10 @@ def test_a_folder_of_pictures(photos, tmp_path, capsys):
     assert derived["classes"] == ["bright", "dark"]
     assert sum(derived[f"data.{split}"]["rows"] for split in ("train", "val", "test")) == 39
     told = "1 of 40 records cannot be read and are left out; the first: bright/7.jpg: truncated picture"
-    assert told in (tmp_path / "run/run.log").read_text()
+    log = (tmp_path / "run/run.log").read_text()
+    assert told in log
+    assert "data.num_examples is set, but data.source='folder' does not read it" in log
+    assert "data.files is set" not in log
     found = json.loads((tmp_path / "run/evaluations/test.json").read_text())
     assert found["classes"] == ["bright", "dark"]
     assert sum(map(sum, found["confusion"])) == derived["data.test"]["rows"]
@@ -103,6 +106,7 @@ def test_a_folder_of_sound_with_a_speaker_held_out(tmp_path):
         f"--workdir={tmp_path / 'run'}",
         "--config.data.source=folder",
         f"--config.data.files={tmp_path}/clips/*.wav",
+        "--config.data.pattern={label}_{group}_{number}.wav",
         f"--config.data.cache={tmp_path / 'cache'}",
         "--config.data.num_classes=2",
         "--config.data.max_bad=0.1",

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from input_pipeline import cache, images, workers
+from input_pipeline import audio, cache, images, workers
 from input_pipeline.documents import BadRecord
 from input_pipeline.labelled.examples import Examples, Reader
 from input_pipeline.progress import Progress
 from input_pipeline.transforms import Transform
 
 # Changes whenever another record would be bad.
-RECIPE = f"quarantine 2, {images.RECIPE}"
+RECIPE = f"quarantine 2, {images.RECIPE}, {audio.RECIPE}"
 _PIECE = 256  # records that one worker looks at
 _NAMED = 3  # bad records in an error
 

@@ -1,7 +1,7 @@
 """The description of a run's labelled data: one frozen dataclass, checked the moment it is made."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -19,6 +19,21 @@ from input_pipeline.transforms.parse import Operations, parse
 
 MODALITIES = ("image", "audio", "table")
 LABELS = {"class": np.dtype(np.int32), "classes": np.dtype(np.float32), "numbers": np.dtype(np.float32)}
+# Fields that only some sources read; a source of the user's own may read them all.
+READ_BY = {
+    "files": ("folder", "parquet", "csv", "array_record", "idx", "cleaned"),
+    "clean": ("cleaned",),
+    "pattern": ("folder", "parquet", "array_record", "tfds"),
+    "set": ("idx", "sklearn", "tfds"),
+    "set_dir": ("tfds",),
+    "input_field": ("parquet", "array_record", "tfds", "cleaned"),
+    "label_fields": ("parquet", "csv", "array_record", "tfds", "cleaned"),
+    "group_field": ("parquet", "csv", "array_record", "tfds", "cleaned"),
+    "columns": ("parquet", "csv", "cleaned"),
+    "num_examples": ("synthetic",),
+    "made_shape": ("synthetic",),
+    "kind": ("synthetic",),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +158,13 @@ class LabelledData:
                 )
             found[operations[0]] = None
         return list(found)
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """The fields that are set though this source reads none of them."""
+        defaults = {field.name: field.default for field in fields(self)}
+        is_set = [name for name in READ_BY if getattr(self, name) != defaults[name]]
+        return tuple(name for name in is_set if ":" not in self.source and self.source not in READ_BY[name])
 
     @property
     def label_width(self) -> int:

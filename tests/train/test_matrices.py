@@ -122,10 +122,10 @@ def test_muons_other_parameters_are_adamws():
 
 @pytest.mark.fast
 def test_muon_wants_hidden_matrices():
-    only = {name: AXES[name] for name in ("bias", "embed", "scale")}
-    with pytest.raises(ValueError, match="optimizer.name=muon: expected a model with hidden matrices, got none"):
-        params = {name: draw(0)[name] for name in only}
-        optimizer.make(Muon(decay_mask="embed"), num_steps=9, axes=only).init(params)
+    params = {name: draw(0)[name] for name in ("bias", "embed", "scale")}
+    made = optimizer.make(Muon(decay_mask="embed"), num_steps=9, axes={name: AXES[name] for name in params})
+    with pytest.raises(ValueError, match=r"optimizer\.name=muon: expected a model with hidden matrices, got none"):
+        made.init(params)
 
 
 def test_singular_values_come_close_to_one():

@@ -74,6 +74,8 @@ class LabelledFeed(Feed):
             yield f"{split}: {facts['rows']:,} examples{spread}, {facts['fingerprint'][:12]}"
 
     def warnings(self) -> Iterator[str]:
+        for name in self.run.data.unread:
+            yield f"data.{name} is set, but data.source={self.run.data.source!r} does not read it"
         if bad := self.examples.bad:
             total = len(bad) + len(self.examples)
             first = "; ".join(bad[:NAMED])
