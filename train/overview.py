@@ -7,12 +7,12 @@ import jax
 
 from models import count
 from models.transformer_config import TransformerConfig
-from train import groups, optimizer, provenance, state, trees
+from train import optimizer, provenance, state, trees
 from train.checkpoint import Restored
 from train.command_line import Command
 from train.experiment import Engine
 from train.feeds import Feed
-from train.optimizer import Axes, Optimizer
+from train.optimizer import Axes, Optimizer, groups
 from train.parallel import rules
 from train.reports import differences
 from train.spec import Run

@@ -11,9 +11,10 @@ import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from input_pipeline.transforms.mixing import Mixing
-from train import keys, mixing, proximal
+from train import keys, mixing
 from train.ema import Ema
 from train.objectives.objective import Objective, Sums
+from train.optimizer import proximal
 from train.parallel import rules
 from train.parallel.placement import MeshPlacement
 from train.state import Definition, State

@@ -11,9 +11,9 @@ import tiny_runs as runs
 from sklearn.linear_model import Lasso
 
 from train import command_line, experiment, optimizer, overview, spec
-from train.groups import Group
 from train.optimizer import OPTIMIZERS, Sgd
-from train.schedules import Schedule
+from train.optimizer.groups import Group
+from train.optimizer.schedules import Schedule
 
 CONSTANT = Schedule(name="constant")
 SIZES = {"bias": (8,), "kernel": (16, 8)}

@@ -16,7 +16,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from train import trees
-from train.matrices import Matrix
+from train.optimizer.matrices import Matrix
 
 SMALLEST_SCALE = 1e-3  # of a parameter's root mean square, so that one that is zero can move (section 8)
 

@@ -17,7 +17,7 @@ from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float
 
 from train import trees
-from train.matrices import Matrix
+from train.optimizer.matrices import Matrix
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic (Jordan et al., 2024)
 TINY = 1e-7  # added to a matrix's norm

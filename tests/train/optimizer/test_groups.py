@@ -8,9 +8,9 @@ import pytest
 import tiny_runs as runs
 
 from train import config_flags, optimizer, overview, spec
-from train.groups import Group, assign
 from train.optimizer import AdamW, Sgd
-from train.schedules import Schedule
+from train.optimizer.groups import Group, assign
+from train.optimizer.schedules import Schedule
 
 PARAMS = {"embed": jnp.linspace(-1, 1, 6).reshape(3, 2), "layers": {"kernel": jnp.ones((2, 2)), "scale": jnp.ones(2)}}
 AXES = {"embed": ("vocab", "embed"), "layers/kernel": ("embed", "mlp"), "layers/scale": ("norm",)}

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from train.schedules import READS, SCHEDULES, Schedule
+from train.optimizer.schedules import READS, SCHEDULES, Schedule
 
 STEPS = np.arange(45)
 

@@ -1,25 +1,21 @@
-"""Optimizers: one optax chain from a config: clip, the optimizer's own rule and decay, schedule, groups, rate, L1.
+"""The optimizers, each a dataclass of exactly the fields that it reads: a field that it would ignore cannot be set.
 
-An optimizer is a dataclass of exactly the fields that it reads, so a field that it would ignore cannot be set. Its
-numbers (the float fields, and the groups' rates) are values in the optimizer's state (`optax.inject_hyperparams`), not
-constants of the compiled step: a search changes them without compiling again, and a resumed run follows its config.
+A rule turns gradients into updates of rate one; `chain.py` puts clip, groups, schedule and L1 around it.
 """
 
 import dataclasses
-import inspect
 import typing
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
-import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array
 from optax import GradientTransformation as Transformation
 
-from train import adafactor, groups, matrices, muon, proximal, trees
-from train.groups import Group
-from train.schedules import Schedule
+from train import trees
+from train.optimizer import adafactor, groups, matrices, muon
+from train.optimizer.groups import Group
+from train.optimizer.schedules import Schedule
 
 Axes = Mapping[str, tuple[str, ...]]  # {parameter: its logical axes}
 Values = Mapping[str, Array]  # the hyperparameters of a step, as they stand in the state
@@ -30,7 +26,7 @@ class Optimizer:
     """What the config section `optimizer` holds whatever its `name`; each optimizer adds its own fields.
 
     `l1` above 0 shrinks what decays by rate * l1 after each update, never past zero, so that weights become zero and
-    stay it (`train/proximal.py`). It is decoupled, as AdamW's decay is: the threshold takes no part in an optimizer's
+    stay it (`proximal.py`). It is decoupled, as AdamW's decay is: the threshold takes no part in an optimizer's
     momentum nor in its scales. With plain SGD this minimises loss + l1 * |w|; with SGD's momentum m, whose updates are
     1 / (1 - m) times the gradient, loss + (1 - m) * l1 * |w|. Adaptive optimizers, whose own proximal step would have
     a threshold for each weight by its scale, shrink all alike: l1 then is what a step of rate one takes off a weight.
@@ -193,7 +189,7 @@ class Muon(Optimizer):
     """Orthogonal updates for hidden matrices (Jordan et al., 2024), AdamW for embeddings, head, norms and biases.
 
     Updates of both have a similar root mean square, so one rate and one decay serve (Liu et al., 2025,
-    https://arxiv.org/abs/2502.16982, section 2.2). Which parameters are hidden matrices: `train/matrices.py`.
+    https://arxiv.org/abs/2502.16982, section 2.2). Which parameters are hidden matrices: `matrices.py`.
     """
 
     weight_decay: float = 0.1
@@ -244,68 +240,3 @@ OPTIMIZERS: Mapping[str, type[Optimizer]] = {
     "adafactor": Adafactor,
     "muon": Muon,
 }
-
-
-def make(spec: Optimizer, *, num_steps: int, axes: Axes) -> Transformation:
-    """The whole transformation of a run of `num_steps` steps, for parameters with these logical axes.
-
-    Raises:
-      ValueError: the regex of the decay or of a group finds no parameter, or Muon no hidden matrix.
-    """
-    group_of = groups.assign(spec.groups, list(axes))
-    decays = groups.find(spec.decay_mask, list(axes), path="optimizer.decay_mask")
-    number = {label: index for index, label in enumerate(sorted(spec.groups))}
-    frozen = [name for name, label in group_of.items() if not spec.groups[label].rate]
-
-    def factor(values: Values, kind: str, name: str) -> Any:
-        return values[kind][number[group_of[name]]] if name in group_of else 1
-
-    def chain(**values):
-        weight = lambda name: values["weight_decay"] * factor(values, "group_decays", name)
-        decayed = lambda name, update, param: update + weight(name) * param if name in decays else update
-        rated = lambda name, update: update * factor(values, "group_rates", name)
-        decay = optax.stateless(lambda updates, params: trees.map_with_name(decayed, updates, params))
-        by_group = optax.stateless(lambda updates, params: trees.map_with_name(rated, updates))
-        scale = optax.chain(
-            optax.scale_by_schedule(spec.schedule.shape(num_steps)),
-            by_group,
-            optax.scale_by_learning_rate(values["learning_rate"]),
-        )
-        strengths = {name: values["l1"] * factor(values, "group_decays", name) for name in decays}
-        whole = optax.chain(
-            optax.clip_by_global_norm(values["clip_norm"]) if spec.clip_norm else optax.identity(),
-            spec.rule(values, decay=decay, axes=axes),
-            proximal.soft_threshold(scale, strengths) if spec.l1 else scale,
-        )
-        return groups.freeze(whole, frozen)
-
-    values = spec.hyperparameters
-    return optax.inject_hyperparams(with_keywords(chain, values), hyperparam_dtype=jnp.float32)(**values)
-
-
-def with_keywords(function: Any, names: Iterable[str]) -> Any:
-    """The function with these keywords as its signature, off which `inject_hyperparams` reads the values' names."""
-    kind = inspect.Parameter.KEYWORD_ONLY
-    function.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in names])
-    return function
-
-
-def learning_rate(spec: Optimizer, opt_state: Any, *, num_steps: int) -> Float[Array, ""]:
-    """The rate of the next update, of parameters in no group."""
-    return opt_state.hyperparams["learning_rate"] * spec.schedule.shape(num_steps)(opt_state.count)
-
-
-def sparse(spec: Optimizer, axes: Axes) -> tuple[str, ...]:
-    """The parameters that L1 shrinks: those that decay, but for frozen ones; none without it."""
-    group_of = groups.assign(spec.groups, list(axes))
-    decays = groups.find(spec.decay_mask, list(axes), path="optimizer.decay_mask") if spec.l1 else []
-    return tuple(name for name in decays if name not in group_of or spec.groups[group_of[name]].rate)
-
-
-def with_hyperparameters(opt_state: Any, spec: Optimizer) -> Any:
-    """The same state with the values of `spec`: a resumed run follows its config, not its checkpoint."""
-    values = {
-        name: jnp.asarray(spec.hyperparameters[name], old.dtype, device=old.sharding)
-        for name, old in opt_state.hyperparams.items()
-    }
-    return opt_state._replace(hyperparams=values)

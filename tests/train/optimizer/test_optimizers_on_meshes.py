@@ -12,9 +12,9 @@ from train import optimizer, state, trees
 from train.checkpoint import Checkpoint, Checkpoints
 from train.ema import Ema
 from train.optimizer import OPTIMIZERS
+from train.optimizer.schedules import Schedule
 from train.parallel import mesh as meshes
 from train.parallel.mesh import MeshShape
-from train.schedules import Schedule
 
 SMALL = dict(data__seq_len=16, model__layer_loop="scan", model__mlp_size=64, optimizer__clip_norm=0.5)
 CUBE = dict(num_devices=8, mesh__data=2, mesh__fsdp=2, mesh__tensor=2)

@@ -7,10 +7,10 @@ import optax
 import pytest
 
 from models import axes
-from train import muon, optimizer
-from train.matrices import Matrix, dims_of_one, matrix
-from train.optimizer import Adafactor, Muon
-from train.schedules import Schedule
+from train import optimizer
+from train.optimizer import Adafactor, Muon, muon
+from train.optimizer.matrices import Matrix, dims_of_one, matrix
+from train.optimizer.schedules import Schedule
 
 SIZES = dict(Y=2, D=8, K=2, G=1, H=3, F=5, T=2, V=7, N=8)
 LETTERS = {"query": "YDKGH", "out": "YKGHD", "up": "YDTF", "down": "YFD", "bias": "YTF", "embed": "VD", "scale": "YN"}

@@ -9,7 +9,7 @@ import tiny_runs as runs
 
 from train import command_line, optimizer, spec
 from train.optimizer import OPTIMIZERS, Adafactor, AdamW, Lion, Muon, Optimizer, RmsProp, Sgd
-from train.schedules import Schedule
+from train.optimizer.schedules import Schedule
 
 PARAMS = {
     "layers": {"kernel": jnp.linspace(-1, 1, 12).reshape(3, 4), "bias": jnp.linspace(0, 1, 4)},
