@@ -42,6 +42,7 @@ FLOORS = {
     "train.guard": 2,
     "train.checkpoint": 2,
     "train": 1,
+    "train.console": 0,
     "train.durations": 0,
     "models": 0,
     "input_pipeline": 0,

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from train import session
+from train import mistakes, session
 from train.checkpoint import Checkpoints
 
 
@@ -40,3 +40,16 @@ def test_a_run_killed_before_its_last_checkpoint_ends_with_its_findings(tmp_path
     assert {"test_confusion.png", "test_roc.png", "val_calibration.png"} <= {
         file.name for file in (tmp_path / "report").iterdir()
     }
+
+
+def test_a_fault_in_what_is_told_of_the_evaluation_does_not_cost_the_last_checkpoint(tmp_path, monkeypatch):
+    def fault(*_, **__):
+        raise ZeroDivisionError("no mistake can be drawn")
+
+    monkeypatch.setattr(mistakes, "explain", fault)
+    assert session.main(command(tmp_path)) == 0
+    assert (tmp_path / "checkpoints" / "20").is_dir()
+    log = (tmp_path / "run.log").read_text()
+    assert "warning: evaluations/test is not written, by this fault" in log
+    assert "ZeroDivisionError: no mistake can be drawn" in log
+    assert not (tmp_path / "evaluations" / "test.json").exists()

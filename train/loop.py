@@ -1,6 +1,7 @@
 """The one loop: batch, step, and between steps what is due: a line of metrics, an evaluation, a checkpoint, a stop."""
 
 import dataclasses
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from typing import Any
@@ -145,6 +146,14 @@ class Loop:
                 )
 
     def _keep(self, name: str, evaluator: Evaluator, reading: Reading) -> None:
-        """What an evaluator's last reading found: on disk before the last checkpoint, so that no run ends without."""
-        if jax.process_index() == 0 and (found := evaluator.found(reading, step=self.plan.num_steps)):
-            self.writer.write_found(name, found)
+        """What an evaluator's last reading found: on disk before the last checkpoint, so that no run ends without.
+
+        A fault in what is drawn for people must not cost the checkpoint: it is told, and the run ends as it should.
+        """
+        if jax.process_index():
+            return
+        try:
+            if found := evaluator.found(reading, step=self.plan.num_steps):
+                self.writer.write_found(name, found)
+        except Exception:
+            self.writer.say(f"warning: evaluations/{name} is not written, by this fault:\n{traceback.format_exc()}")

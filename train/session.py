@@ -17,18 +17,7 @@ import jax
 from etils import epath
 from rich.console import Console
 
-from train import (
-    allocator,
-    chips,
-    command_line,
-    experiment,
-    feeds,
-    history,
-    hosts,
-    inference,
-    overview,
-    spec,
-)
+from train import allocator, chips, command_line, experiment, feeds, history, hosts, inference, overview, spec
 from train.checkpoint import Checkpoints, Restored
 from train.clock import Clock, Laps
 from train.damage import Damaged
