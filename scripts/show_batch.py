@@ -14,7 +14,8 @@ from collections.abc import Sequence
 def main(argv: Sequence[str]) -> int:
     """Exit codes: 0 done, 2 a mistake of the user's."""
     from input_pipeline.progress import quiet
-    from train import command_line, drawing, feeds, preview, spec
+    from train import command_line, feeds, preview, spec
+    from train.findings import drawing
 
     try:
         command = command_line.command(argv, out="batch.png", step="0")

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from train import mistakes, session
+from train import session
 from train.checkpoint import Checkpoints
+from train.findings import mistakes
 
 
 def command(workdir):

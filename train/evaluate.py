@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from train.durations import Cadence
-from train.evaluation_files import Found
+from train.findings.kept import Found
 from train.objectives.objective import Context, Objective, Sums
 from train.state import State
 from train.step import Batch

@@ -12,10 +12,11 @@ from jaxtyping import Int, Shaped, UInt8
 
 from input_pipeline.batch import Batch
 from input_pipeline.tokenizer import Tokenizer
-from train import drawing, keys, mixing
+from train import keys, mixing
 from train.feeds import Feed
 from train.feeds.labelled import LabelledFeed
 from train.feeds.text import TextFeed
+from train.findings import drawing
 from train.parallel import mesh as meshes
 from train.parallel.mesh import MeshShape
 

@@ -18,9 +18,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from train import evaluation_files
 from train.console import Bar, Lines, Sink, progress_line
-from train.evaluation_files import Found
+from train.findings import kept
+from train.findings.kept import Found
 from train.mirror import Mirror
 from train.reports import workdir as workdirs
 
@@ -93,7 +93,7 @@ class Writer:
     def write_found(self, name: str, found: Found) -> None:
         """Keeps what an evaluator found, in place of what it found before."""
         if self._sinks:
-            evaluation_files.write(self._folder / "evaluations", name, found)
+            kept.write(self._folder / "evaluations", name, found)
 
     def say(self, text: str) -> None:
         """Tells the user, here and in run.log."""

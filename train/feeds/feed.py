@@ -14,7 +14,7 @@ from input_pipeline.loader import Part, Rows
 from input_pipeline.mixture import Mixture
 from input_pipeline.transforms import Transform
 from train import durations, spec
-from train.evaluation_files import Found
+from train.findings.kept import Found
 from train.objectives.objective import Context
 from train.parallel import mesh as meshes
 

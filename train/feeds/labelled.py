@@ -14,9 +14,10 @@ from input_pipeline.labelled.spec import LabelledData
 from input_pipeline.loader import Part
 from input_pipeline.progress import Progress
 from input_pipeline.transforms import Transform, table
-from train import mistakes, spec
-from train.evaluation_files import Found
+from train import spec
 from train.feeds.feed import NAMED, Feed, cleaned
+from train.findings import mistakes
+from train.findings.kept import Found
 from train.objectives.objective import Context
 
 _CHUNK = 4096  # examples that are in memory at a time

@@ -8,8 +8,8 @@ from input_pipeline import transforms
 from input_pipeline.batch import Batch
 from input_pipeline.labelled.rows import Rows
 from input_pipeline.transforms import Transform
-from train import drawing, findings
-from train.evaluation_files import Found
+from train.findings import drawing, facts
+from train.findings.kept import Found
 
 
 def explain(
@@ -28,11 +28,11 @@ def explain(
       rows: the same rows as the feed has them, to be read again.
       operations: what was done to them before the model saw them.
       modality: of the data: image, audio or table.
-      labels, classes: of the data, as `findings.of` takes them.
+      labels, classes: of the data, as `facts.of` takes them.
     """
-    facts = findings.of(evaluated, labels=labels, classes=classes)
+    told = facts.of(evaluated, labels=labels, classes=classes)
     files = {}
-    for mistake in facts.get("mistakes", ()):
+    for mistake in told.get("mistakes", ()):
         row = mistake["row"]
         mistake["name"] = rows.name(row)
         content = shown(rows, row, operations=operations, modality=modality)
@@ -41,7 +41,7 @@ def explain(
         else:
             files[f"{row}.png"] = drawing.png(content)
             mistake["picture"] = f"{row}.png"
-    return Found(facts, files)
+    return Found(told, files)
 
 
 def shown(rows: Rows, row: int, *, operations: Sequence[Transform], modality: str) -> np.ndarray | str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from train import drawing
+from train.findings import drawing
 
 pytestmark = pytest.mark.fast
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
+from train.findings.thinning import MAX_POINTS, thinned
 from train.metrics.calibration import CalibrationError
 from train.metrics.counts import Confusion
 from train.metrics.probabilities import log_sigmoid, log_softmax
 from train.metrics.ranking import PrecisionRecall, Roc, precision_recall, rankings, roc
 from train.metrics.rows import Part
-from train.thinning import MAX_POINTS, thinned
 
 MAX_CURVES = 20  # of classes
 GRID_T = np.linspace(0, 1, MAX_POINTS)  # where curves of classes are averaged

@@ -9,8 +9,8 @@ from PIL import Image
 
 from input_pipeline.labelled.examples import Examples, InMemory, digests_of
 from input_pipeline.labelled.rows import Rows
-from train import evaluation_files, mistakes
-from train.evaluation_files import Found
+from train.findings import kept, mistakes
+from train.findings.kept import Found
 from train.reports import findings as reader
 
 pytestmark = pytest.mark.fast
@@ -74,13 +74,13 @@ def test_what_was_written_is_what_the_report_reads(tmp_path):
     inputs = np.random.default_rng(0).integers(0, 256, (30, 4, 4, 1), np.uint8)
     found = explained(rows_of(inputs, shape=(4, 4, 1)))
     facts = {"step": 7, "split": "test", **found.facts, "metrics": {"accuracy": 1 / 3, "auc": float("nan")}}
-    evaluation_files.write(tmp_path / "evaluations", "test", Found(facts, found.files))
+    kept.write(tmp_path / "evaluations", "test", Found(facts, found.files))
     read = reader.read(tmp_path / "evaluations" / "test.json")
     assert (read.step, read.split, read.num_rows, read.num_right) == (7, "test", 30, 10)
     assert np.isnan(read.metrics["auc"])
     assert [mistake.picture for mistake in read.mistakes] == [
         tmp_path / "evaluations" / "test" / mistake["picture"] for mistake in found.facts["mistakes"]
     ]
-    evaluation_files.write(tmp_path / "evaluations", "test", Found({"step": 8, "split": "test"}, {}))
+    kept.write(tmp_path / "evaluations", "test", Found({"step": 8, "split": "test"}, {}))
     assert list((tmp_path / "evaluations" / "test").iterdir()) == [], "the pictures of another end are gone"
     assert json.loads((tmp_path / "evaluations" / "test.json").read_text()) == {"step": 8, "split": "test"}

@@ -9,9 +9,9 @@ import pytest
 from scipy.special import softmax
 from sklearn import metrics as sk
 
-from train import findings
+from train.findings import facts
+from train.findings.thinning import thinned
 from train.reports import findings as reports
-from train.thinning import thinned
 
 pytestmark = pytest.mark.fast
 
@@ -23,7 +23,7 @@ def evaluated(num_classes: int, **options):
 
 
 def told(scores, labels, classes=(), *, labels_are: str = "class"):
-    return findings.of({"scores": scores, "labels": labels}, labels=labels_are, classes=classes)
+    return facts.of({"scores": scores, "labels": labels}, labels=labels_are, classes=classes)
 
 
 def test_classes_are_told_as_the_reports_read_them(tmp_path):
@@ -154,7 +154,7 @@ def test_labels_have_curves_calibration_and_mistakes():
     assert areas == pytest.approx([sk.roc_auc_score(labels[:, c], scores[:, c]) for c in range(5)], abs=1e-6)
     p = softmax(np.stack([scores, np.zeros_like(scores)]), axis=0)[0]
     wrong = np.where((p > 0.5) != labels, np.maximum(p, 1 - p), 0).max(-1)
-    order = np.argsort(-wrong, kind="stable")[: findings.MAX_MISTAKES]
+    order = np.argsort(-wrong, kind="stable")[: facts.MAX_MISTAKES]
     assert [mistake["row"] for mistake in found["mistakes"]] == order[wrong[order] > 0].tolist()
     first = found["mistakes"][0]
     assert first["confidence"] == pytest.approx(wrong.max(), rel=1e-6)
@@ -168,7 +168,7 @@ def test_numbers_have_residuals_and_their_greatest_errors():
     found = told(predictions[:, None], labels, labels_are="numbers")
     assert len(found["residuals"]["label"]) == len(found["residuals"]["predicted"]) == 2000
     errors = np.abs(predictions - labels)
-    assert [mistake["row"] for mistake in found["mistakes"]] == np.argsort(-errors)[: findings.MAX_MISTAKES].tolist()
+    assert [mistake["row"] for mistake in found["mistakes"]] == np.argsort(-errors)[: facts.MAX_MISTAKES].tolist()
     row = found["mistakes"][0]["row"]
     assert (found["mistakes"][0]["label"], found["mistakes"][0]["predicted"]) == (labels[row], predictions[row])
     assert "confusion" not in found
