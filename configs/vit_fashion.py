@@ -29,10 +29,10 @@ def get_config(arg: str = "") -> ConfigDict:
             init_std=0.05,
         ),
         objective=dict(name="classify", label_smoothing=0.05),
-        train=dict(num_epochs=15.0, batch_size=128),
+        train=dict(num_epochs=6.0, batch_size=128),
         optimizer=dict(
-            name="adamw",
-            learning_rate=2e-3,
+            name="muon",
+            learning_rate=4e-3,
             weight_decay=0.05,
             schedule=dict(name="cosine", warmup_epochs=1.0),
         ),

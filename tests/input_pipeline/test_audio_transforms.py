@@ -165,14 +165,14 @@ def test_arguments_for_tables_are_checked(name, arguments, given, says):
 # --- references ---
 
 
-@pytest.mark.parametrize("rate", [4000, 11025, 16000])
+@pytest.mark.parametrize("rate", [4000, RATE, 11025, 16000])
 def test_resampled_sound_is_scipys_and_keeps_its_pitch(rate):
     x = np.stack([sine(440), sine(1234)])
     found = audio("resample", rate)(x)
-    divisor = np.gcd(rate, RATE)
-    np.testing.assert_allclose(
-        found, scipy.signal.resample_poly(x.astype(np.float64), rate // divisor, RATE // divisor, axis=1), atol=1e-5
-    )
+    up, down = (each // np.gcd(rate, RATE) for each in (rate, RATE))
+    np.testing.assert_array_equal(found, scipy.signal.resample_poly(x.astype(np.float32), up, down, axis=1))
+    exact = scipy.signal.resample_poly(x.astype(np.float64), up, down, axis=1)
+    np.testing.assert_allclose(found, exact, atol=1e-5)
     assert found.shape[1] == rate
     assert [loudest(row, rate) for row in found] == pytest.approx([440, 1234], abs=0.5)
     assert make(AUDIO, "resample", rate).gives == {"sample_rate": rate}

@@ -1,5 +1,6 @@
 """Sound at another sample rate, tempo or pitch. SciPy is imported where it is used: not every run needs it."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from fractions import Fraction
@@ -87,7 +88,19 @@ def resampled(x_BT: Waves, ratio: Fraction) -> Waves:
     """`ratio` times as many samples, rounded up: a polyphase filter, as `scipy.signal.resample_poly` has it."""
     import scipy.signal
 
-    return scipy.signal.resample_poly(x_BT, ratio.numerator, ratio.denominator, axis=1).astype(np.float32, copy=False)
+    if ratio == 1:
+        return x_BT
+    up, down = ratio.numerator, ratio.denominator
+    window = _low_pass(max(up, down))
+    return scipy.signal.resample_poly(x_BT, up, down, axis=1, window=window).astype(np.float32, copy=False)
+
+
+@functools.lru_cache(maxsize=256)
+def _low_pass(rate: int) -> Float32[np.ndarray, "N"]:
+    """The filter that `resample_poly` would design in each call, which takes longer than to apply it."""
+    import scipy.signal
+
+    return scipy.signal.firwin(20 * rate + 1, 1 / rate, window=("kaiser", 5.0)).astype(np.float32)
 
 
 def raised(x_T: Float32[np.ndarray, "T"], semitones: float, *, sample_rate: int) -> Float32[np.ndarray, "T"]:
