@@ -51,12 +51,11 @@ def find(
     """
     if not name:
         raise ValueError("data.tfds: expected the name of a set, got none; write --config.data.tfds=lm1b:1.1.0")
-    info = _prepared(name, directory).info
-    format = _format(info, name)
+    info = _prepared(name, directory, option="data.tfds").info
+    format = _format(info, name, option="data.tfds")
     _check_feature(info.features, field, name=name)
-    return Examples(format, field.replace(".", "/")), _shards(
-        info, split, name=name, cache_dir=cache_dir, progress=progress
-    )
+    found = _shards(info, split, name=name, option="data.tfds_split", cache_dir=cache_dir, progress=progress)
+    return Examples(format, field.replace(".", "/")), found
 
 
 def shards(name: str, *, split: str, cache_dir: pathlib.Path, progress: Progress) -> list[File]:
@@ -65,13 +64,13 @@ def shards(name: str, *, split: str, cache_dir: pathlib.Path, progress: Progress
     Raises:
       ValueError: no such set or split; a set of another file format.
     """
-    info = _prepared(name, "").info
+    info = _prepared(name, "", option="source.files").info
     if info.file_format.value != "array_record":
         raise ValueError(
             f"expected a set of array_record files, but {name!r} lies in {info.data_dir} as {info.file_format.value}; "
             "write tfds convert_format --out_file_format=array_record"
         )
-    return _shards(info, split, name=name, cache_dir=cache_dir, progress=progress)
+    return _shards(info, split, name=name, option="source.files", cache_dir=cache_dir, progress=progress)
 
 
 class Labelled(NamedTuple):
@@ -93,16 +92,17 @@ def labelled(
     """
     if not name:
         raise ValueError("data.set: expected the name of a set, got none; write --config.data.set=mnist:3.0.1")
-    info = _prepared(name, directory).info
+    info = _prepared(name, directory, option="data.set").info
     for field, feature in (("input_field", input_field), ("label_fields", label_field)):
         if feature not in info.features:
             there = ", ".join(map(repr, sorted(info.features)))
             raise ValueError(f"data.{field}: expected a feature of {name!r}, one of {there}; got {feature!r}")
     _check_input(info.features[input_field], input_field, name=name)
-    parts = {split: _shards(info, split, name=name, cache_dir=cache_dir, progress=progress) for split in info.splits}
+    where = dict(name=name, option="data.set", cache_dir=cache_dir, progress=progress)
+    parts = {split: _shards(info, split, **where) for split in info.splits}
     classes = tuple(getattr(info.features[label_field], "names", ()) or ())
     sample_rate = getattr(info.features[input_field], "sample_rate", None) or None  # 0 where it is not told
-    return Labelled(_format(info, name), parts, classes, sample_rate)
+    return Labelled(_format(info, name, option="data.set"), parts, classes, sample_rate)
 
 
 def _check_input(feature: Any, field: str, *, name: str) -> None:
@@ -113,23 +113,23 @@ def _check_input(feature: Any, field: str, *, name: str) -> None:
         raise ValueError(f"data.input_field: expected pictures of whole numbers, got {field!r} of {name!r}: float32")
 
 
-def _format(info: Any, name: str) -> Format:
+def _format(info: Any, name: str, *, option: str) -> Format:
     if format := FORMATS.get(kind := info.file_format.value):
         return format
     raise ValueError(
-        f"data.tfds: expected files of {' or '.join(FORMATS)}, but {name!r} lies in {info.data_dir} as {kind}, "
-        f"which needs TensorFlow; write another data.tfds_dir to make it anew, or convert it: {_EXTRA}, then "
+        f"{option}: expected files of {' or '.join(FORMATS)}, but {name!r} lies in {info.data_dir} as {kind}, "
+        f"which needs TensorFlow; write another {option}_dir to make it anew, or convert it: {_EXTRA}, then "
         "tfds convert_format --out_file_format=array_record"
     )
 
 
-def _prepared(name: str, directory: str) -> Any:
-    """The builder of a set whose files are there."""
+def _prepared(name: str, directory: str, *, option: str) -> Any:
+    """The builder of a set whose files are there. `option`: what errors name."""
     import tensorflow_datasets
     from etils import epath
 
     for url in filter(remote.is_url, (name, directory)):
-        remote.file_system(url, field="data.tfds")
+        remote.file_system(url, field=option)
     where = {"data_dir": directory} if directory else {}
     try:
         if "/" in name and (epath.Path(name).expanduser() / "dataset_info.json").exists():
@@ -141,9 +141,9 @@ def _prepared(name: str, directory: str) -> Any:
         return builder
     except ImportError as error:
         needs = f"TensorFlow: {_EXTRA}" if "tensorflow" in str(error).lower() else f"more: {_line(error)}"
-        raise ValueError(f"data.tfds: making {name!r} needs {needs}") from None
+        raise ValueError(f"{option}: making {name!r} needs {needs}") from None
     except Exception as error:  # TFDS asserts, and a set's own code raises what it likes
-        raise ValueError(f"data.tfds: expected a set that TFDS can make, got {name!r}: {_line(error)}") from None
+        raise ValueError(f"{option}: expected a set that TFDS can make, got {name!r}: {_line(error)}") from None
 
 
 def _line(error: Exception) -> str:
@@ -162,15 +162,17 @@ def _check_feature(features: Any, field: str, *, name: str) -> None:
         raise ValueError(f"data.field: expected a feature of text, but {field!r} of {name!r} is {kind}")
 
 
-def _shards(info: Any, split: str, *, name: str, cache_dir: pathlib.Path, progress: Progress) -> list[File]:
+def _shards(
+    info: Any, split: str, *, name: str, option: str, cache_dir: pathlib.Path, progress: Progress
+) -> list[File]:
     if split not in info.splits:
         there = ", ".join(map(repr, info.splits))
         raise ValueError(
-            f"data.tfds_split: expected a whole split of {name!r}, one of {there}, got {split!r}; data.train_split and "
+            f"{option}: expected a whole split of {name!r}, one of {there}, got {split!r}; data.train_split and "
             "the like take parts of it"
         )
     paths = [str(path) for path in info.splits[split].filepaths]
     urls = [path for path in paths if remote.is_url(path)]
     names = {path: pathlib.PurePath(path).name for path in paths if path not in urls}
-    names |= remote.copies(urls, cache_dir=cache_dir, progress=progress, field="data.tfds")
+    names |= remote.copies(urls, cache_dir=cache_dir, progress=progress, field=option)
     return files.ordered(names, cache_dir=cache_dir)

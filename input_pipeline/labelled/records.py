@@ -64,10 +64,10 @@ class ExampleRecords:
         if self.num_numbers:
             label = example.numbers_of(content, self.label_field, count=self.num_numbers)
         elif self.is_named:
-            label = example.text_of(content, self.label_field).decode()
+            label = _text(content, self.label_field)
         else:
             label = example.number_of(content, self.label_field)
-        group = example.text_of(content, self.group_field).decode() if self.group_field else ""
+        group = _text(content, self.group_field) if self.group_field else ""
         return Record(example.input_of(content, self.input_field), label, group)
 
 
@@ -100,3 +100,11 @@ class ParquetRecords:
         labels = row[: len(self.label_fields)]
         name = labels[0] if isinstance(labels[0], int | float | str) else str(labels[0])
         return Record(content, name if self.is_class else list(labels), str(row[-1]) if self.group_field else "")
+
+
+def _text(content: bytes, field: str) -> str:
+    """Raises BadRecord: there is none, or it is no UTF-8."""
+    try:
+        return example.text_of(content, field).decode()
+    except UnicodeDecodeError:
+        raise BadRecord(f"feature {field!r} is no UTF-8") from None

@@ -195,6 +195,11 @@ def _check_numbers(found: Examples, data: "LabelledData") -> None:
             f"data.labels: expected {data.label_width} numbers an example for {data.labels!r}, got {labels.dtype} "
             f"{list(labels.shape)}; write data.labels='class', or their number"
         )
+    if len(odd := np.flatnonzero(~np.isfinite(labels).all(1))):
+        first = f"{labels[odd[0]].tolist()} in {found.names[odd[0]]}"
+        raise ValueError(
+            f"data.labels: expected finite numbers, got {first}, and {len(odd)} such in all; leave them out"
+        )
     if data.labels == "classes" and not ((labels >= 0) & (labels <= 1)).all():
         row = int(np.flatnonzero(((labels < 0) | (labels > 1)).any(1))[0])
         raise ValueError(

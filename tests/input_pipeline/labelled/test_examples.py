@@ -34,6 +34,14 @@ def test_arrays_of_a_notebook(module, tmp_path):
     assert open_source(made_sources.data(fields, tmp_path, source="my_notebook:made")).classes == ("a", "b")
 
 
+def test_labels_that_are_not_finite_are_told(module, tmp_path):
+    pictures = np.zeros((3, 2, 2, 3), np.uint8)
+    module.mine = Examples.of(pictures, [0.5, np.nan, np.inf])
+    fields = dict(made_sources.PICTURES, shape=(2, 2, 3), transforms="normalize", labels="numbers", num_targets=1)
+    with pytest.raises(ValueError, match=r"expected finite numbers, got \[nan\] in example-000001, and 2 such in all"):
+        open_source(made_sources.data(fields, tmp_path, source="my_notebook:mine"))
+
+
 def test_files_in_memory_are_looked_through(module, tmp_path):
     raws = [made_sources.png(i) for i in range(3)] + [b"", made_sources.png(4)[:50]]
     module.mine = Examples.of(raws, ["x", "y", "x", "y", "y"], groups=[*"aabbc"])

@@ -41,6 +41,7 @@ def test_bad_records_of_array_record(tmp_path):
         example(image=png(51), label=[0, 1], who=b"ana"),
         b"\nnot an example",
         example(image=b"", label=0, who=b"ana"),
+        example(image=png(52), label=0, who=b"\xff"),
     ]
     record_files.write_records(tmp_path / "made/c.array_record", records)
     found = open_source(made_sources.data(fields, tmp_path, max_bad=0.5))
@@ -49,6 +50,7 @@ def test_bad_records_of_array_record(tmp_path):
         ["c.array_record#000000001", "no feature 'image'; it has 'label', 'who'"],
         ["c.array_record#000000002", "expected one whole number in feature 'label', got 2"],
         ["c.array_record#000000003", "not a tf.train.Example"],
+        ["c.array_record#000000005", "feature 'who' is no UTF-8"],
         ["c.array_record#000000004", "empty"],
     ]
     assert found.groups.tolist() == ["theo"] * 3 + ["lucas"] * 3 + ["ana"]
@@ -152,7 +154,7 @@ def test_a_set_that_opens_with_tensorflow_alone_says_so(spoken, tmp_path):
         "audio": {"shape": {"dimensions": ["-1"]}, "dtype": "int64", "sampleRate": "8000", "encoding": "none"},
     }
     file.write_text(json.dumps(told))
-    with pytest.raises(ValueError, match=r"data.tfds: .*'spoken' needs TensorFlow: pip install tensorflow-cpu"):
+    with pytest.raises(ValueError, match=r"data.set: .*'spoken' needs TensorFlow: pip install tensorflow-cpu"):
         open_source(made_sources.data(spoken, tmp_path, set_dir=str(copy)))
 
 
