@@ -95,7 +95,7 @@ class Block(nnx.Module):
         expansion = DEPTHS[config.depth].expansion
         windows, strides = ((3, 3), (stride, 1)) if expansion == 1 else ((1, 3, 1), (1, stride, 1))
         sizes = (size, *[inner] * (len(windows) - 1), inner * expansion)
-        make_norm, self.rate = config.make_norm(), rate
+        make_norm, self.rate = config.make_norm(), rate or None
         self.convs: nnx.List[Any] = nnx.List()
         for pair, window, step in zip(pairwise(sizes), windows, strides, strict=True):
             self.convs.append(conv(config, pair, window=window, stride=step, rngs=rngs))

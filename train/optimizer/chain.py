@@ -68,10 +68,11 @@ def learning_rate(spec: Optimizer, opt_state: Any, *, num_steps: int) -> Float[A
 
 
 def sparse(spec: Optimizer, axes: Axes) -> tuple[str, ...]:
-    """The parameters that L1 shrinks: those that decay, but for frozen ones; none without it."""
+    """The parameters that L1 shrinks: those that decay, but for groups whose rate or decay is 0; none without it."""
     group_of = groups.assign(spec.groups, list(axes))
     decays = groups.find(spec.decay_mask, list(axes), path="optimizer.decay_mask") if spec.l1 else []
-    return tuple(name for name in decays if name not in group_of or spec.groups[group_of[name]].rate)
+    shrinks = lambda group: group.rate and group.decay
+    return tuple(name for name in decays if name not in group_of or shrinks(spec.groups[group_of[name]]))
 
 
 def with_hyperparameters(opt_state: Any, spec: Optimizer) -> Any:

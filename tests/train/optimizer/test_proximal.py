@@ -147,6 +147,7 @@ def test_schedule_groups_and_frozen_parameters():
     frozen = Sgd(schedule=CONSTANT, groups=group(rate=0.0), **fields)
     assert taken(frozen) == 0
     assert optimizer.sparse(frozen, AXES) == ("bias",)
+    assert optimizer.sparse(Sgd(groups=group(decay=0.0), **fields), AXES) == ("bias",)
     assert "under L1: 1 arrays, 2 parameters" in overview.optimizer_lines(frozen, params, AXES)
     assert optimizer.sparse(Sgd(), AXES) == ()
 
