@@ -40,10 +40,10 @@ def get_config(arg: str = "") -> ConfigDict:
         ),
         model=dict(name="cnn", channels=(32, 48, 64, 96), norm="batch", dropout=0.3),
         objective=dict(name="classify", label_smoothing=0.05),
-        train=dict(num_epochs=40.0, batch_size=64),
+        train=dict(num_epochs=20.0, batch_size=64),
         optimizer=dict(
-            name="adamw",
-            learning_rate=2e-3,
+            name="muon",
+            learning_rate=1e-2,
             weight_decay=0.05,
             schedule=dict(name="cosine", warmup_epochs=2.0),
         ),
