@@ -8,7 +8,7 @@ import optax
 import pytest
 import tiny_runs as runs
 
-from train import optimizer, state, trees
+from train import config_flags, experiment, optimizer, spec, state, trees
 from train.checkpoint import Checkpoint, Checkpoints
 from train.ema import Ema
 from train.optimizer import OPTIMIZERS
@@ -27,42 +27,46 @@ def make(name):
 
 
 @functools.cache
-def definition():
+def definition(kind="transformer"):
+    """Of a model of this kind."""
+    if kind == "cnn":
+        config = spec.complete(config_flags.load(f"{runs.CONFIGS / 'cnn_fashion.py'}:tiny"))
+        return experiment.engine(spec.read(config), jax.devices()[:1]).definition
     return runs.engine(model__mlp_size=64).definition
 
 
-def draw(seed: int):
+def draw(seed: int, kind: str):
     """Numbers for every parameter, the same on every mesh."""
     rng = np.random.default_rng(seed)
-    return jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), definition().shapes)
+    return jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), definition(kind).shapes)
 
 
-def train(name, shape, num_updates=2):
+def train(name, shape, num_updates=2, kind="transformer"):
     """-> (parameters, optimizer state, the abstract state) after a few updates on a mesh of this shape."""
     devices = jax.devices()[: int(np.prod(shape))]
     mesh = meshes.make(devices, MeshShape(data=shape[0], fsdp=shape[1], tensor=shape[2]))
-    transformation = optimizer.make(make(name), num_steps=10, axes=definition().axes)
-    abstract = state.abstract(definition(), transformation, Ema(), mesh)
+    transformation = optimizer.make(make(name), num_steps=10, axes=definition(kind).axes)
+    abstract = state.abstract(definition(kind), transformation, Ema(), mesh)
 
     def move(grads, opt_state, params):
         changes, opt_state = transformation.update(grads, opt_state, params)
         return opt_state, optax.apply_updates(params, changes)
 
-    placed = functools.partial(jax.device_put, device=definition().shardings(mesh))
+    placed = functools.partial(jax.device_put, device=definition(kind).shardings(mesh))
     with jax.set_mesh(mesh):
-        params = placed(draw(0))
+        params = placed(draw(0, kind))
         shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract["opt_state"])
         opt_state = jax.jit(transformation.init, out_shardings=shardings)(params)
         step = jax.jit(move)
         for seed in range(num_updates):
-            opt_state, params = step(placed(draw(seed + 1)), opt_state, params)
+            opt_state, params = step(placed(draw(seed + 1, kind)), opt_state, params)
         assert step._cache_size() == 1
     return params, opt_state, abstract
 
 
 @functools.cache
-def on_one_device(name):
-    return jax.device_get(train(name, (1, 1, 1))[0])
+def on_one_device(name, kind="transformer"):
+    return jax.device_get(train(name, (1, 1, 1), kind=kind)[0])
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -89,6 +93,16 @@ def test_adafactors_rows_and_columns_lie_as_the_dims_that_are_left():
 def test_muon_where_the_mesh_does_not_divide_the_layers(shape):
     """Two layers over eight devices: gathered one layer at a time, or nowhere cut."""
     close(train("muon", shape)[0], on_one_device("muon"), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["adafactor", "muon"])
+def test_kernels_of_convolutions_that_are_cut(name):
+    """Filters over eight devices: matrices of all that a window holds, gathered, and put back where they lay."""
+    params, opt_state, abstract = train(name, (1, 8, 1), kind="cnn")
+    close(params, on_one_device(name, "cnn"), rtol=0, atol=1e-5)
+    assert_lies(opt_state, abstract["opt_state"])
+    [kernels] = make("muon").parts(definition("cnn").axes).values()
+    assert [name.rpartition("/")[0] for name in kernels] == [f"stages/{i}/{j}/conv" for i in range(3) for j in range(2)]
 
 
 @pytest.mark.parametrize("name", ["adafactor", "muon"])
