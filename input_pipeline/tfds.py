@@ -3,6 +3,7 @@
 import pathlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -98,8 +99,8 @@ def labelled(
             there = ", ".join(map(repr, sorted(info.features)))
             raise ValueError(f"data.{field}: expected a feature of {name!r}, one of {there}; got {feature!r}")
     _check_input(info.features[input_field], input_field, name=name)
-    where = dict(name=name, option="data.set", cache_dir=cache_dir, progress=progress)
-    parts = {split: _shards(info, split, **where) for split in info.splits}
+    found = partial(_shards, info, name=name, option="data.set", cache_dir=cache_dir, progress=progress)
+    parts = {split: found(split) for split in info.splits}
     classes = tuple(getattr(info.features[label_field], "names", ()) or ())
     sample_rate = getattr(info.features[input_field], "sample_rate", None) or None  # 0 where it is not told
     return Labelled(_format(info, name, option="data.set"), parts, classes, sample_rate)

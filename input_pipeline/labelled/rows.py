@@ -12,6 +12,8 @@ from input_pipeline.batch import Batch, Contract, Field
 from input_pipeline.labelled.examples import Examples
 from input_pipeline.transforms import Transform
 
+_TRIED = 8  # rows that are sent through the transforms before a run
+
 
 @dataclass(frozen=True, eq=False)
 class Rows:
@@ -49,22 +51,26 @@ class Rows:
         }
 
     def try_out(self, operations: Sequence[Transform], *, field: str) -> None:
-        """Sends the first row through the transforms, which stand in `field`.
+        """Sends a few rows, from the first to the last, through the transforms, which stand in `field`.
 
         Raises:
-          ValueError: one of them does not suit it, or what comes out is no array of `shape` and numbers.
+          ValueError: one of them does not suit a row, or what comes out is no array of `shape` and numbers.
         """
-        first = self.read(np.zeros(1, np.int64))
+        for row in np.unique(np.linspace(0, len(self) - 1, _TRIED).astype(np.int64)).tolist():
+            self._try_row(row, operations, field=field)
+
+    def _try_row(self, row: int, operations: Sequence[Transform], *, field: str) -> None:
+        place_B = np.array([row])
         try:
-            rows = transforms.apply(operations, first, positions_B=np.zeros(1, np.int64), seed=0)
+            rows = transforms.apply(operations, self.read(place_B), positions_B=place_B, seed=0)
         except ValueError as error:
-            raise ValueError(f"{field}: {error}") from error
+            raise ValueError(f"{field}: {error} (tried on {self.name(row)})") from error
         came = rows["inputs"]
         if not isinstance(came, np.ndarray):
-            raise ValueError(f"{field}: expected it to begin with decode, since {self.name(0)} is not decoded yet")
+            raise ValueError(f"{field}: expected it to begin with decode, since {self.name(row)} is not decoded yet")
         if came.dtype != np.float32:
             raise ValueError(f"{field}: expected numbers (float32) at its end, got {came.dtype}; write normalize")
         if came.shape[1:] != self.shape:
             raise ValueError(
-                f"data.shape: expected {came.shape[1:]}, the shape of {self.name(0)} after {field}, got {self.shape}"
+                f"data.shape: expected {came.shape[1:]}, the shape of {self.name(row)} after {field}, got {self.shape}"
             )

@@ -95,7 +95,7 @@ class LabelledFeed(Feed):
 
 
 def prepare(run: spec.Run, *, progress: Progress) -> LabelledFeed:
-    """Opens the source, splits it, and sends the first row of each split through its transforms.
+    """Opens the source, splits it, and sends a few rows of each split through its transforms.
 
     Raises:
       ValueError: nothing is there, too much of it is bad, a split is empty, or it is not what the config says.

@@ -9,6 +9,7 @@ import tiny_runs as runs
 
 from train import command_line, optimizer, spec
 from train.optimizer import OPTIMIZERS, Adafactor, AdamW, Lion, Muon, Optimizer, RmsProp, Sgd
+from train.optimizer.groups import Group
 from train.optimizer.schedules import Schedule
 
 PARAMS = {
@@ -127,12 +128,10 @@ def test_the_schedule_scales_the_rate(name):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_number_is_a_value_of_the_state(name):
     """Each float field, changed in the state, gives what it gives in a config, without compiling again."""
-    fields = dict(schedule=CONSTANT, momentum=0.5, l1=0.1, groups={"n": optimizer.Group(params="norm", rate=0.5)})
+    fields = dict(schedule=CONSTANT, momentum=0.5, l1=0.1, groups={"n": Group(params="norm", rate=0.5)})
     before = OPTIMIZERS[name](learning_rate=0.03, weight_decay=0.1, **fields)
     changed = {field: value * 0.9 for field, value in before.floats.items() if isinstance(value, float)}
-    after = OPTIMIZERS[name](
-        **{**fields, **changed, "groups": {"n": optimizer.Group(params="norm", rate=0.7, decay=0.4)}}
-    )
+    after = OPTIMIZERS[name](**{**fields, **changed, "groups": {"n": Group(params="norm", rate=0.7, decay=0.4)}})
     update = jax.jit(make(before).update)
     state = jax.device_put(jax.jit(make(before).init)(PARAMS), jax.devices()[0])
     _, state = update(gradients(0), state, PARAMS)
@@ -166,8 +165,8 @@ def test_memory():
         ("adafactor", dict(update_clip=-1.0), "optimizer.update_clip: expected 0 or more, got -1"),
         ("adamw", dict(epsilon=0.0), "optimizer.epsilon: expected a number above 0"),
         ("sgd", dict(decay_mask="("), "optimizer.decay_mask: expected a regex"),
-        ("sgd", dict(groups={"a": optimizer.Group(params="(")}), "optimizer.groups.a.params: expected a regex"),
-        ("sgd", dict(groups={"a": optimizer.Group(params="a", rate=-1.0)}), "optimizer.groups.a.rate: expected 0 or"),
+        ("sgd", dict(groups={"a": Group(params="(")}), "optimizer.groups.a.params: expected a regex"),
+        ("sgd", dict(groups={"a": Group(params="a", rate=-1.0)}), "optimizer.groups.a.rate: expected 0 or"),
     ],
 )
 def test_wrong_optimizers(name, fields, says):
