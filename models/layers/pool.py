@@ -63,9 +63,9 @@ POOLINGS: Mapping[str, Callable[..., Array]] = {"max": max_pool, "mean": mean_po
 
 def overlapping_max_pool(x_BHWC: Float[Array, "B H W C"], window: Window, *, stride: Window) -> Float[Array, "B h w C"]:
     """The greatest value of windows that lie `stride` apart, as a convolution's do; what lies outside is below all."""
-    lowest = jnp.array(-jnp.inf, x_BHWC.dtype)
     zeros = ((0, 0), *padding(window), (0, 0))
-    return jax.lax.reduce_window(x_BHWC, lowest, jax.lax.max, (1, *window, 1), (1, *stride, 1), zeros)
+    # An array of -inf would hide from JAX that this is a maximum, whose gradient it knows.
+    return jax.lax.reduce_window(x_BHWC, -jnp.inf, jax.lax.max, (1, *window, 1), (1, *stride, 1), zeros)
 
 
 def _cut(x: Array, step: int, *, dim: int) -> Array:

@@ -58,7 +58,9 @@ CASES = {
     "resnet": (
         "resnet",
         dict(
-            **dict(depth=18, width=1 / 8, stem="small", norm="group", norm_groups=4, num_outputs=5, input_shape=IMAGE),
+            **dict(
+                depth=18, width=1 / 8, stem="imagenet", norm="group", norm_groups=4, num_outputs=5, input_shape=IMAGE
+            ),
             **dict(zero_init=False, stochastic_depth=0.3, dropout=0.2),
         ),
     ),
