@@ -4,7 +4,8 @@ apt-get install dataset-fashion-mnist
 python -m train --config=configs/cnn_fashion.py --workdir=runs/cnn_fashion
 python -m train --config=configs/cnn_fashion.py:augmented --workdir=runs/cnn_augmented
 
-Measured with seed 0, 178,722 parameters: test/accuracy .9250, 19 minutes on one core; `augmented`: .9390, 50 minutes.
+Measured with seeds 0, 1, 2, 188,442 parameters: test/accuracy .933, .933, .929, 13 minutes on one core; `augmented`:
+.941, .940, .944, 30 minutes on one core.
 
 Without Debian: --config.data.source=tfds --config.data.set=fashion_mnist:3.0.1 (its TFDS form needs TensorFlow once).
 """
