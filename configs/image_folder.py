@@ -3,8 +3,8 @@
 python -m train --config=configs/image_folder.py --workdir=runs/photos --config.data.num_classes=2
 python -m train --config=configs/image_folder.py:224 --workdir=runs/large --config.data.files='my/pictures/*/*'
 
-Where names tell the class: --config.data.pattern='{label}_{number}.jpg'. Where pictures belong together (of one patient,
-one camera), no group is cut over the splits: --config.data.pattern='{label}/{group}_{number}.jpg' with
+Where names tell the class: --config.data.pattern='{label}_{number}.jpg'. Where pictures belong together (of one
+patient, one camera), no group is cut over the splits: --config.data.pattern='{label}/{group}_{number}.jpg' with
 --config.data.split_by=group.
 """
 
