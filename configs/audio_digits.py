@@ -4,8 +4,8 @@ python -m train --config=configs/audio_digits.py --workdir=runs/audio_digits --c
 python -m train --config=configs/audio_digits.py:george --workdir=runs/george (another speaker left out)
 python -m train --config=configs/audio_digits.py:random --workdir=runs/random (a split that leaks speakers)
 
-Measured with seed 0, 40 epochs of AdamW, test/accuracy: theo .938, yweweler .852, george .820, jackson .796, nicolas
-.794; at random .990. As it stands (Muon, 20 epochs): jackson .804, 4 minutes on one core.
+Measured with seed 0, 3 minutes on one core, test/accuracy: theo .950, nicolas .840, yweweler .840, george .836,
+jackson .804; at random 0.9942.
 
 The clips are the Free Spoken Digit Dataset's, {digit}_{speaker}_{number}.wav; `make run-audio` finds or fetches them.
 """
