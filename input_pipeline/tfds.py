@@ -3,7 +3,6 @@
 import pathlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,7 +54,8 @@ def find(
     info = _prepared(name, directory, option="data.tfds").info
     format = _format(info, name, option="data.tfds")
     _check_feature(info.features, field, name=name)
-    found = _shards(info, split, name=name, option="data.tfds_split", cache_dir=cache_dir, progress=progress)
+    _check_split(info, split, name=name, option="data.tfds_split")
+    found = _shards(info, split, option="data.tfds", cache_dir=cache_dir, progress=progress)
     return Examples(format, field.replace(".", "/")), found
 
 
@@ -71,7 +71,8 @@ def shards(name: str, *, split: str, cache_dir: pathlib.Path, progress: Progress
             f"expected a set of array_record files, but {name!r} lies in {info.data_dir} as {info.file_format.value}; "
             "write tfds convert_format --out_file_format=array_record"
         )
-    return _shards(info, split, name=name, option="source.files", cache_dir=cache_dir, progress=progress)
+    _check_split(info, split, name=name, option="source.files")
+    return _shards(info, split, option="source.files", cache_dir=cache_dir, progress=progress)
 
 
 class Labelled(NamedTuple):
@@ -99,8 +100,9 @@ def labelled(
             there = ", ".join(map(repr, sorted(info.features)))
             raise ValueError(f"data.{field}: expected a feature of {name!r}, one of {there}; got {feature!r}")
     _check_input(info.features[input_field], input_field, name=name)
-    found = partial(_shards, info, name=name, option="data.set", cache_dir=cache_dir, progress=progress)
-    parts = {split: found(split) for split in info.splits}
+    parts = {
+        split: _shards(info, split, option="data.set", cache_dir=cache_dir, progress=progress) for split in info.splits
+    }
     classes = tuple(getattr(info.features[label_field], "names", ()) or ())
     sample_rate = getattr(info.features[input_field], "sample_rate", None) or None  # 0 where it is not told
     return Labelled(_format(info, name, option="data.set"), parts, classes, sample_rate)
@@ -163,15 +165,16 @@ def _check_feature(features: Any, field: str, *, name: str) -> None:
         raise ValueError(f"data.field: expected a feature of text, but {field!r} of {name!r} is {kind}")
 
 
-def _shards(
-    info: Any, split: str, *, name: str, option: str, cache_dir: pathlib.Path, progress: Progress
-) -> list[File]:
+def _check_split(info: Any, split: str, *, name: str, option: str) -> None:
     if split not in info.splits:
         there = ", ".join(map(repr, info.splits))
         raise ValueError(
             f"{option}: expected a whole split of {name!r}, one of {there}, got {split!r}; data.train_split and "
             "the like take parts of it"
         )
+
+
+def _shards(info: Any, split: str, *, option: str, cache_dir: pathlib.Path, progress: Progress) -> list[File]:
     paths = [str(path) for path in info.splits[split].filepaths]
     urls = [path for path in paths if remote.is_url(path)]
     names = {path: pathlib.PurePath(path).name for path in paths if path not in urls}

@@ -31,7 +31,9 @@ def read(path: str) -> spec.Run:
 @pytest.mark.fast
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_a_config_reads_and_says_how_it_is_run(path):
-    assert durations.all_given(read(str(path)).train)
+    run = read(str(path))
+    assert durations.all_given(run.train)
+    assert not getattr(run.data, "unread", ()), "fields that its source does not read"
     assert re.search(rf"python -m train --config=configs/{path.name}\S* --workdir=", path.read_text().split('"""')[1])
     with pytest.raises(ValueError, match=f"{path.name}: expected the argument 'tiny' or .*none, got 'huge'"):
         read(f"{path}:huge")
@@ -42,6 +44,7 @@ def test_a_config_reads_and_says_how_it_is_run(path):
 def test_tiny_fits_every_mesh_of_eight(name):
     run = read(f"{FOLDER / name}")
     assert run.train.batch_size == 16
+    assert not getattr(run.data, "unread", ()), "fields that its source does not read"
     assert all(part.source == "synthetic" or is_made(part.clean) for part in run.data.parts.values())
     if isinstance(run.model, TransformerConfig):
         assert 4 <= run.model.num_layers <= 6

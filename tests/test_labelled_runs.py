@@ -69,7 +69,6 @@ def test_a_folder_of_pictures(photos, tmp_path, capsys):
     log = (tmp_path / "run/run.log").read_text()
     assert told in log
     assert "data.num_examples is set, but data.source='folder' does not read it" in log
-    assert "data.files is set" not in log
     found = json.loads((tmp_path / "run/evaluations/test.json").read_text())
     assert found["classes"] == ["bright", "dark"]
     assert sum(map(sum, found["confusion"])) == derived["data.test"]["rows"]

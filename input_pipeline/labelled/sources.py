@@ -197,9 +197,7 @@ def _check_numbers(found: Examples, data: "LabelledData") -> None:
         )
     if len(odd := np.flatnonzero(~np.isfinite(labels).all(1))):
         first = f"{labels[odd[0]].tolist()} in {found.names[odd[0]]}"
-        raise ValueError(
-            f"data.labels: expected finite numbers, got {first}, and {len(odd)} such in all; leave them out"
-        )
+        raise ValueError(f"data.labels: expected finite numbers, got {first}, and {len(odd)} such in all; mend them")
     if data.labels == "classes" and not ((labels >= 0) & (labels <= 1)).all():
         row = int(np.flatnonzero(((labels < 0) | (labels > 1)).any(1))[0])
         raise ValueError(

@@ -22,7 +22,7 @@ def make(spec: Optimizer, *, num_steps: int, axes: Axes) -> Transformation:
     """The whole transformation of a run of `num_steps` steps, for parameters with these logical axes.
 
     Raises:
-      ValueError: the regex of the decay or of a group finds no parameter, or Muon no hidden matrix.
+      ValueError: the regex of the decay or of a group finds no parameter; at its `init`, Muon finds no hidden matrix.
     """
     group_of = groups.assign(spec.groups, list(axes))
     decays = groups.find(spec.decay_mask, list(axes), path="optimizer.decay_mask")

@@ -29,11 +29,6 @@ def pictures(tmp_path, monkeypatch):
     return made
 
 
-def test_rows_that_suit(pictures):
-    rows, operations = pictures("decode|resize(4)|random_crop(4)|normalize")
-    rows.try_out(operations, field="data.transforms")
-
-
 @pytest.mark.parametrize(
     ("line", "says"),
     [

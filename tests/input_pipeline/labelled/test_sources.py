@@ -58,6 +58,7 @@ def test_the_same_twice_and_elsewhere(made):
     again = pickle.loads(pickle.dumps(first.reader)).read(_all(first)[::-1])
     assert [each if isinstance(each, bytes) else each.tobytes() for each in again] == _bytes(first)[::-1]
     assert not first.bad
+    assert not data.unread
     if data.source != "tfds":  # whose tests may hold it
         assert "tensorflow" not in sys.modules
 
