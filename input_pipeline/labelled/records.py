@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
@@ -24,10 +24,15 @@ class Record(NamedTuple):
 
 
 class Records(Protocol):
-    """How the records of a file are found and read. A frozen dataclass: its `repr` says what it reads."""
+    """How the records of a file are found. A frozen dataclass: its `repr` says what it reads."""
 
     def scan(self, file: File) -> Iterator[tuple[int, Record | BadRecord]]:
         """Place and content of all records, in order."""
+
+
+@runtime_checkable
+class ReadAlone(Records, Protocol):
+    """Records of which one is read without its neighbours."""
 
     def read(self, file: File, place: int) -> Input:
         """One input. Raises a BadRecord where there is none."""
@@ -73,7 +78,10 @@ class ExampleRecords:
 
 @dataclass(frozen=True)
 class ParquetRecords:
-    """Rows of Parquet files; `input_field` may be `a.b`, a part of a struct. Several labels are numbers."""
+    """Rows of Parquet files; `input_field` may be `a.b`, a part of a struct. Several labels are numbers.
+
+    A row is not read alone: a file is compressed in groups of rows, of a thousand pictures or more.
+    """
 
     input_field: str
     label_fields: tuple[str, ...]
@@ -92,9 +100,6 @@ class ParquetRecords:
                 yield place, BadRecord(f"column {empty[0]!r} is empty")
             else:
                 yield place, self._record(content, row)
-
-    def read(self, file: File, place: int) -> Input:
-        return parquet.Parquet(self.input_field).read(file, place)
 
     def _record(self, content: bytes, row: tuple[Any, ...]) -> Record:
         labels = row[: len(self.label_fields)]

@@ -1,6 +1,11 @@
-"""Inputs that lie in records of files, found through an index of each file that is made once and kept by its hash."""
+"""Inputs that lie in records of files, found through an index of each file that is made once and kept by its hash.
+
+shards/<key>.json      the index
+shards/<key>.inputs    the inputs end to end, where the file gives no record alone (Parquet); written first
+"""
 
 import bisect
+import contextlib
 import functools
 import hashlib
 import itertools
@@ -8,25 +13,27 @@ import json
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import IO
 
 import numpy as np
 
 from input_pipeline import cache
 from input_pipeline.documents import BadRecord
 from input_pipeline.files import File
-from input_pipeline.labelled.examples import Examples
+from input_pipeline.labelled.copies import Copies
+from input_pipeline.labelled.examples import Examples, Reader
 from input_pipeline.labelled.labels import numbered
-from input_pipeline.labelled.records import Input, Records
+from input_pipeline.labelled.records import Input, ReadAlone, Records
 from input_pipeline.progress import Progress
 
-RECIPE = "labelled shards 2"
+RECIPE = "labelled shards 3"
 
 
 @dataclass(frozen=True)
 class Shards:
-    """The inputs of records."""
+    """The inputs of records that are read alone."""
 
-    records: Records
+    records: ReadAlone
     files: tuple[File, ...]
     places: tuple[tuple[int, ...], ...]  # of the records of each file
 
@@ -77,7 +84,7 @@ def examples(
     of_part = np.repeat([part for part, _ in files], [len(index.place) for index in indices])
     digests = bytes.fromhex("".join(itertools.chain(*(index.sha256 for index in indices))))
     return Examples(
-        reader=Shards(records, tuple(file for _, file in files), tuple(tuple(index.place) for index in indices)),
+        reader=_reader(records, [file for _, file in files], indices, cache_dir),
         labels=numbers,
         names=[_name(file, row) for (_, file), index in zip(files, indices, strict=True) for row in index.place],
         digests=np.frombuffer(digests, np.uint8).reshape(-1, 32),
@@ -103,22 +110,45 @@ class _Index:
     place: list[int]
     label: list
     group: list[str]
+    size: list[int]  # of the input, in bytes
     sha256: list[str]
     bad: list[tuple[int, str]]
 
 
+def _reader(records: Records, files: Sequence[File], indices: Sequence[_Index], cache_dir: pathlib.Path) -> Reader:
+    if isinstance(records, ReadAlone):
+        return Shards(records, tuple(files), tuple(tuple(index.place) for index in indices))
+    paths = tuple(_path(records, file, cache_dir, "inputs") for file in files)
+    return Copies(paths, tuple(tuple(index.size) for index in indices))
+
+
 def _index(records: Records, file: File, cache_dir: pathlib.Path) -> _Index:
-    path = cache_dir / "shards" / f"{cache.key(RECIPE, records, file.content.sha256.hex())[:32]}.json"
-    if not path.is_file():
-        made = _Index([], [], [], [], [])
-        for place, found in records.scan(file):
-            if isinstance(found, BadRecord):
-                made.bad.append((place, str(found)))
-                continue
-            made.place.append(place)
-            made.label.append(found.label)
-            made.group.append(found.group)
-            made.sha256.append(hashlib.sha256(found.input).hexdigest())
+    path, copy = (_path(records, file, cache_dir, kind) for kind in ("json", "inputs"))
+    is_copied = not isinstance(records, ReadAlone)
+    if not path.is_file() or (is_copied and not copy.is_file()):
+        with cache.replacing(copy) if is_copied else contextlib.nullcontext() as copied:
+            made = _scan(records, file, copied)
         with cache.replacing(path) as draft:
             draft.write(json.dumps(vars(made)).encode())
     return _Index(**json.loads(path.read_bytes()))
+
+
+def _scan(records: Records, file: File, copied: IO[bytes] | None) -> _Index:
+    """What is known of a file; its inputs are copied where there is a file for them."""
+    made = _Index([], [], [], [], [], [])
+    for place, found in records.scan(file):
+        if isinstance(found, BadRecord):
+            made.bad.append((place, str(found)))
+            continue
+        made.place.append(place)
+        made.label.append(found.label)
+        made.group.append(found.group)
+        made.size.append(memoryview(found.input).nbytes)
+        made.sha256.append(hashlib.sha256(found.input).hexdigest())
+        if copied:
+            copied.write(found.input)
+    return made
+
+
+def _path(records: Records, file: File, cache_dir: pathlib.Path, kind: str) -> pathlib.Path:
+    return cache_dir / "shards" / f"{cache.key(RECIPE, records, file.content.sha256.hex())[:32]}.{kind}"

@@ -6,9 +6,11 @@ from types import SimpleNamespace
 
 import made_sources
 import numpy as np
+import pyarrow
 import pytest
 import record_files
 from made_sources import example, png
+from pyarrow import parquet
 
 from input_pipeline import tfds
 from input_pipeline.labelled.sources import open_source
@@ -23,6 +25,37 @@ def test_hugging_face_tells_the_names_of_classes(tmp_path):
     assert found.classes == ("no", "yes", "maybe")
     assert found.labels.tolist() == [0, 1] * 3
     assert found.reader.read(np.array([5, 0])) == [png(5), png(0)]
+
+
+def test_pictures_of_parquet_are_copied_and_read_alone(tmp_path):
+    data = made_sources.data(made_sources.parquet_pictures(tmp_path / "made"), tmp_path)
+    reader = open_source(data).reader
+    (tmp_path / "made/a.parquet").rename(tmp_path / "gone")
+    assert reader.read(np.array([5, 0, 3])) == [png(5), png(0), png(3)]
+    (tmp_path / "gone").rename(tmp_path / "made/a.parquet")
+    [copy] = (tmp_path / "cache/shards").glob("*.inputs")
+    whole = copy.read_bytes()
+    copy.unlink()
+    open_source(data)
+    assert copy.read_bytes() == whole
+    copy.write_bytes(whole[:-1])
+    with pytest.raises(ValueError, match=rf"expected {len(whole)} bytes in .*, found {len(whole) - 1}; delete it to"):
+        open_source(data)
+
+
+def test_bad_rows_of_parquet(tmp_path):
+    pictures = [png(0), None, png(2), png(3), b"", png(5)]
+    table = pyarrow.table({"image": pictures, "label": [0, 1, None, 1, 0, 1]})
+    parquet.write_table(table, tmp_path / "a.parquet", row_group_size=4)
+    fields = dict(made_sources.PICTURES, source="parquet", files=(f"{tmp_path}/*.parquet",), max_bad=0.5)
+    found = open_source(made_sources.data(fields, tmp_path, input_field="image"))
+    assert found.reader.read(np.arange(3)) == [png(0), png(3), png(5)]
+    assert found.labels.tolist() == [0, 1, 1]
+    assert [line.split(": ", 1) for line in found.bad] == [
+        ["a.parquet#000000001", "field 'image' is null"],
+        ["a.parquet#000000002", "column 'label' is empty"],
+        ["a.parquet#000000004", "empty"],
+    ]
 
 
 def test_several_numbers_beside_a_picture(tmp_path):
