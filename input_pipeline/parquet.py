@@ -56,8 +56,23 @@ def cells(file: File, columns: Sequence[str]) -> list[list[Any]]:
     return [table.column(name).to_pylist() for name in columns]
 
 
-def class_names(file: File, column: str) -> tuple[str, ...] | None:
-    """What the numbers in a column mean, where Hugging Face datasets wrote the file and so told it; else None."""
+def class_names(files: Sequence[File], column: str) -> tuple[str, ...] | None:
+    """What the numbers in a column mean, where Hugging Face datasets wrote the files and so told it; else None.
+
+    Raises:
+      ValueError: the files do not tell the same.
+    """
+    first, *others = (_class_names(file, column) for file in files)
+    for file, told in zip(files[1:], others, strict=True):
+        if told != first:
+            raise ValueError(
+                f"data.files: expected the same names of classes for {column!r} in all files, got {first} in "
+                f"{files[0].path} and {told} in {file.path}; write globs that match one dataset alone"
+            )
+    return first
+
+
+def _class_names(file: File, column: str) -> tuple[str, ...] | None:
     metadata = _open(file).schema_arrow.metadata or {}
     told = json.loads(metadata.get(b"huggingface", b"{}"))
     names = told.get("info", {}).get("features", {}).get(column, {}).get("names")

@@ -69,7 +69,7 @@ def table_files(data: "LabelledData", *, progress: Progress) -> Examples:
             group_field=data.group_field,
         )
     records = ParquetRecords(data.input_field, data.label_fields, data.group_field, is_class=data.labels == "class")
-    classes = data.label_fields if data.labels == "classes" else parquet.class_names(found[0], data.label_fields[0])
+    classes = data.label_fields if data.labels == "classes" else parquet.class_names(found, data.label_fields[0])
     return _shards(records, {"": found}, classes, data, progress)
 
 

@@ -25,6 +25,11 @@ def test_hugging_face_tells_the_names_of_classes(tmp_path):
     assert found.classes == ("no", "yes", "maybe")
     assert found.labels.tolist() == [0, 1] * 3
     assert found.reader.read(np.array([5, 0])) == [png(5), png(0)]
+    other = {"info": {"features": {"label": {"names": ["yes", "no", "maybe"]}}}}
+    made = parquet.read_table(tmp_path / "made/a.parquet").replace_schema_metadata({"huggingface": json.dumps(other)})
+    parquet.write_table(made, tmp_path / "made/b.parquet")
+    with pytest.raises(ValueError, match=r"expected the same names of classes for 'label' .*\('no', .*\('yes', 'no'"):
+        open_source(made_sources.data(fields, tmp_path, num_classes=3))
 
 
 def test_pictures_of_parquet_are_copied_and_read_alone(tmp_path):
