@@ -19,6 +19,7 @@ from input_pipeline import batch, cache, mixture, transforms, workers
 from input_pipeline.batch import Batch, Contract
 from input_pipeline.joined import gather
 from input_pipeline.mixture import Mixture
+from input_pipeline.order import Order, Shuffled
 from input_pipeline.transforms import Transform
 
 _NUM_THREADS = 1
@@ -75,6 +76,12 @@ class Part:
     rows: Rows
     weight: float = 1.0
     transforms: tuple[Transform, ...] = ()
+    order: Order | None = None  # None: each row once an epoch
+
+    @property
+    def epoch(self) -> Order:
+        """How its rows follow each other."""
+        return self.order or Shuffled(len(self.rows))
 
 
 def mix(parts: Sequence[Part], *, seed: int) -> Mixture:
@@ -83,15 +90,15 @@ def mix(parts: Sequence[Part], *, seed: int) -> Mixture:
     Raises:
       ValueError: a weight that rounds to no example, or no rows in a part.
     """
-    num_rows = {part.name: len(part.rows) for part in parts}
-    return mixture.make(num_rows, weights={part.name: part.weight for part in parts}, seed=seed)
+    orders = {part.name: part.epoch for part in parts}
+    return mixture.make(orders, weights={part.name: part.weight for part in parts}, seed=seed)
 
 
 def fingerprint(parts: Sequence[Part]) -> str:
     """Hex; the same for parts that give the same batches to the same seed."""
     counts = mixture.counts({part.name: part.weight for part in parts})
     described = [
-        (part.name, counts[part.name], part.rows.fingerprint, part.transforms)
+        (part.name, counts[part.name], part.rows.fingerprint, part.transforms, *([part.order] if part.order else []))
         for part in sorted(parts, key=lambda part: part.name)
     ]
     return cache.key(mixture.FORMAT, transforms.FORMAT, *described)

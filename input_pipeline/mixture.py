@@ -2,7 +2,8 @@
 
 Positions are cut into cycles of CYCLE. Each cycle takes a fixed number of examples from each part, the weights rounded
 by largest remainder, in an order that a keyed shuffle of the cycle gives. Within a part examples are counted through:
-number i is row `shuffled(i % N, epoch=i // N)` of its N rows. A run of one source is the mixture of one.
+number i is row `shuffled(i % N, epoch=i // N)` of its N rows, unless the part has an order of its own, such as that of
+`labelled/together.py`. A run of one source is the mixture of one.
 
 What this guarantees, whatever the batches, hosts, workers and resumes:
 
@@ -25,6 +26,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from input_pipeline import hashing, order
+from input_pipeline.order import Order
 
 # Part of the fingerprint of a run's data: changes whenever any position would get another part or row.
 FORMAT = f"mixture 1, {order.FORMAT}"
@@ -61,7 +63,7 @@ class Mixture:
 
     names: tuple[str, ...]
     counts: tuple[int, ...]  # examples of each part in a cycle
-    num_rows: tuple[int, ...]  # of each part
+    orders: tuple[Order, ...]  # of each part's rows
     seed: int
 
     def rows(self, start: int, stop: int) -> tuple[Int64[np.ndarray, "P"], Int64[np.ndarray, "P"]]:
@@ -85,17 +87,17 @@ class Mixture:
         return cycle * CYCLE + int(np.flatnonzero(part_C == part)[nth])
 
 
-def make(num_rows: Mapping[str, int], *, weights: Mapping[str, float], seed: int) -> Mixture:
-    """The mixture of parts with so many rows, by name.
+def make(orders: Mapping[str, Order], *, weights: Mapping[str, float], seed: int) -> Mixture:
+    """The mixture of parts whose rows have these orders, by name.
 
     Raises:
       ValueError: a weight that rounds to no example, or more rows in a part than can be shuffled.
     """
-    for name, rows in num_rows.items():
-        if not 1 <= rows <= order.MAX_ROWS:
-            raise ValueError(f"expected 1 to {order.MAX_ROWS} rows of {name or 'data'}, got {rows}")
+    for name, each in orders.items():
+        if not 1 <= len(each) <= order.MAX_ROWS:
+            raise ValueError(f"expected 1 to {order.MAX_ROWS} rows of {name or 'data'}, got {len(each)}")
     rounded = counts(weights)
-    return Mixture(tuple(rounded), tuple(rounded.values()), tuple(num_rows[name] for name in rounded), seed)
+    return Mixture(tuple(rounded), tuple(rounded.values()), tuple(orders[name] for name in rounded), seed)
 
 
 @functools.lru_cache(maxsize=8)  # batches go on where the last one ended
@@ -103,11 +105,10 @@ def _cycle(mixture: Mixture, cycle: int) -> np.ndarray:
     """int64 [2, CYCLE]: the part and the row of each example of a cycle."""
     part_C, nth_C = _slots(mixture.counts, mixture.seed, cycle)
     row_C = np.empty_like(nth_C)
-    for part, (name, count, num_rows) in enumerate(zip(mixture.names, mixture.counts, mixture.num_rows, strict=True)):
+    for part, (name, count, rows) in enumerate(zip(mixture.names, mixture.counts, mixture.orders, strict=True)):
         here = part_C == part
-        epochs, positions = np.divmod(cycle * count + nth_C[here], num_rows)
-        key = hashing.key("rows", mixture.seed, name)
-        row_C[here] = order.shuffled(positions, num_rows=num_rows, key=key, epochs=epochs)
+        epochs, positions = np.divmod(cycle * count + nth_C[here], len(rows))
+        row_C[here] = rows.rows(positions, key=hashing.key("rows", mixture.seed, name), epochs=epochs)
     return np.stack([part_C, row_C])
 
 

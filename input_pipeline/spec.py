@@ -106,6 +106,7 @@ class Data(Corpus):
 
     unit: ClassVar[str] = "tokens"  # what a rate counts
     mixing: ClassVar[tuple[Mixing, ...]] = ()  # no rows of tokens are mixed
+    rows_per_class: ClassVar[int] = 1  # they have no classes
 
     @property
     def example_tokens(self) -> int:

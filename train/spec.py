@@ -54,6 +54,7 @@ class Run:
 
     def __post_init__(self):
         at_least(0, {"seed": self.seed})
+        check_multiple("train.batch_size", self.train.batch_size, self.data.rows_per_class, over="data.rows_per_class")
         if self.objective.whole_batch:
             self._check_whole_batch()
         if self.remat.policy != "none" and not hasattr(self.model, "num_layers"):

@@ -64,6 +64,7 @@ class LabelledData:
     sample_rate: int = 0  # of sound, a second; a record of another rate is bad
     max_bad: float = 0.01  # the greatest share of records that may be bad
     fingerprint: str = ""  # of the training rows as they should be; "" accepts any
+    rows_per_class: int = 1  # so many rows of one class stand together, for an objective that compares rows
     split_by: str = "example"  # or "group": no group is cut
     train_split: str = "train[:90%]"
     val_split: str = "train[90%:]"  # "" for none
@@ -89,6 +90,9 @@ class LabelledData:
         one_of(splits.SPLIT_BY, split_by=self.split_by)
         for name in ("num_examples", "sample_rate", "workers", "prepare_workers"):
             at_least(0, **{name: getattr(self, name)})
+        at_least(1, rows_per_class=self.rows_per_class)
+        if self.rows_per_class > 1 and self.labels != "class":
+            raise ValueError(f"data.rows_per_class: expected 1 for labels={self.labels!r}, got {self.rows_per_class}")
         if self.modality == "audio":
             at_least(1, sample_rate=self.sample_rate)
         if self.labels == "numbers":

@@ -54,6 +54,17 @@ def test_more_rows_than_any_table_holds(num_rows):
 
 
 @pytest.mark.fast
+def test_several_sets_of_rows_at_once():
+    sizes = [1, 2, 7, 16, 17, 4097]
+    counts = np.repeat(sizes, sizes)
+    places = np.concatenate([np.arange(size) for size in sizes])
+    keys = np.repeat(np.concatenate([hashing.key("test", size) for size in sizes]), sizes)
+    found = order.shuffled(places, num_rows=counts, key=keys, epochs=np.full(len(places), 3))
+    alone = [shuffle(size, epoch=3, seed=size) for size in sizes]
+    np.testing.assert_array_equal(found, np.concatenate(alone))
+
+
+@pytest.mark.fast
 def test_any_places_of_any_epochs_at_once():
     epochs, places = np.divmod(np.random.default_rng(0).integers(0, 700, 5000), 7)
     together = order.shuffled(places, num_rows=7, key=hashing.key("test", 0), epochs=epochs)

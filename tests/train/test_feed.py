@@ -1,12 +1,16 @@
 """A run's data put together: parts, what is evaluated, and what is refused before a run begins."""
 
+import itertools
 import re
 
+import jax
+import numpy as np
 import pytest
 import tiny_runs as runs
 
 from input_pipeline.progress import quiet
 from train import command_line, config_flags, feeds, spec
+from train.parallel import mesh as meshes
 
 MIXTURE = f"--config={runs.CONFIGS / 'lm_mixture.py'}:tiny"
 
@@ -159,3 +163,32 @@ def test_noise_is_in_training_text_of_its_part_alone(mixed):
     assert text(noisy, "train", "long") == text(mixed, "train", "long")
     for part in ("long", "short"):
         assert text(noisy, "val", part) == text(mixed, "val", part)
+
+
+@pytest.mark.fast
+def test_rows_of_one_class_stand_together(tmp_path):
+    """An epoch is as long as its order, and every batch of the mesh has four rows of each of its classes."""
+    config = f"--config={runs.CONFIGS / 'cnn_fashion.py'}:tiny"
+    cache = f"--config.data.cache={tmp_path}"
+
+    def prepared(*arguments):
+        return feeds.prepare(spec.read(command_line.parse([config, cache, *arguments], workdir="")[0]), progress=quiet)
+
+    scattered = prepared()
+    found = prepared("--config.data.rows_per_class=4", "--config.objective.name=triplet", "--config.train.num_epochs=3")
+    classes = found.examples.labels[found.rows["train"][""].members]
+    assert found.epoch_examples == sum(-(-count // 4) * 4 for count in np.bincount(classes).tolist())
+    assert found.epoch_examples > scattered.epoch_examples == len(classes)
+    assert found.num_steps == -(-3 * found.epoch_examples // 16)
+    mesh = meshes.make(jax.devices(), found.run.mesh)
+    batches = [np.asarray(batch["labels"]) for batch in itertools.islice(found.train_batches(mesh, start=0), 5)]
+    assert all((labels.reshape(-1, 4) == labels[::4, None]).all() for labels in batches)
+    assert len(set(np.concatenate(batches).tolist())) > 2
+    with pytest.raises(ValueError, match="expected the data it was trained on"):
+        found.check_cursor(scattered.cursor(0), tmp_path)
+    with pytest.raises(ValueError, match=r"train.batch_size: expected a multiple of 5 \(data.rows_per_class\), got 16"):
+        prepared("--config.data.rows_per_class=5")
+    with pytest.raises(ValueError, match=r"data.rows_per_class: expected 1 or more, got 0"):
+        prepared("--config.data.rows_per_class=0")
+    with pytest.raises(ValueError, match=r"data.rows_per_class: expected 1 for labels='numbers', got 2"):
+        prepared(*(f"--config.data.{field}" for field in ("rows_per_class=2", "labels=numbers", "num_targets=1")))

@@ -11,6 +11,7 @@ from input_pipeline.labelled import sources, splits
 from input_pipeline.labelled.examples import Examples
 from input_pipeline.labelled.rows import Rows
 from input_pipeline.labelled.spec import LabelledData
+from input_pipeline.labelled.together import Together
 from input_pipeline.loader import Part
 from input_pipeline.progress import Progress
 from input_pipeline.transforms import Transform, table
@@ -33,7 +34,15 @@ class LabelledFeed(Feed):
 
     @cached_property
     def training(self) -> tuple[Part, ...]:
-        return (Part("", self.rows["train"][""], transforms=self.run.data.operations("transforms", **self.given).rows),)
+        rows, operations = self.rows["train"][""], self.run.data.operations("transforms", **self.given).rows
+        if self.run.data.rows_per_class == 1:
+            return (Part("", rows, transforms=operations),)
+        together = Together(self.examples.labels[rows.members], self.run.data.rows_per_class)
+        return (Part("", rows, transforms=operations, order=together),)
+
+    @property
+    def epoch_examples(self) -> int:
+        return len(self.training[0].epoch)
 
     def eval_transforms(self, evaluation: spec.Evaluation) -> tuple[Transform, ...]:
         return self.run.data.operations("eval_transforms", instead=evaluation.transforms, **self.given).rows

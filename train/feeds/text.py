@@ -120,7 +120,9 @@ class TextFeed(Feed):
     def _taken(self) -> Iterator[tuple[str, int, int, int]]:
         """(name, examples in a cycle, examples in the run, rows) of each part, in the order of the mixture."""
         mixture = self.mixture
-        return zip(mixture.names, mixture.counts, mixture.taken(self.num_examples), mixture.num_rows, strict=True)
+        return zip(
+            mixture.names, mixture.counts, mixture.taken(self.num_examples), map(len, mixture.orders), strict=True
+        )
 
 
 def prepare(run: spec.Run, *, progress: Progress) -> TextFeed:
