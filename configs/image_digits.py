@@ -2,7 +2,7 @@
 
 python -m train --config=configs/image_digits.py --workdir=runs/image_digits
 
-Measured with seeds 0, 1, 2: test/accuracy 1.000, .994, .997 (344 pictures), a minute and a half on one core.
+Measured with seeds 0, 1, 2: test/accuracy .997, .997, 1.000 (344 pictures), half a minute on one core.
 """
 
 from ml_collections import ConfigDict

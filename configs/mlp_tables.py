@@ -3,8 +3,8 @@
 python -m train --config=configs/mlp_tables.py --workdir=runs/breast_cancer
 python -m train --config=configs/mlp_tables.py:diabetes --workdir=runs/diabetes
 
-Measured with seeds 0, 1, 2: breast_cancer test/accuracy .960, .960, .960 and test/auc .984, .986, .985; diabetes
-test/r2 .430, .459, .439.
+Measured with seeds 0, 1, 2: breast_cancer test/accuracy .960, .960, .960 and test/auc .985, .985, .987; diabetes
+test/r2 .428, .467, .423.
 """
 
 from ml_collections import ConfigDict
