@@ -81,7 +81,7 @@ class Part:
     @property
     def epoch(self) -> Order:
         """How its rows follow each other."""
-        return self.order or Shuffled(len(self.rows))
+        return Shuffled(len(self.rows)) if self.order is None else self.order
 
 
 def mix(parts: Sequence[Part], *, seed: int) -> Mixture:
@@ -97,11 +97,14 @@ def mix(parts: Sequence[Part], *, seed: int) -> Mixture:
 def fingerprint(parts: Sequence[Part]) -> str:
     """Hex; the same for parts that give the same batches to the same seed."""
     counts = mixture.counts({part.name: part.weight for part in parts})
-    described = [
-        (part.name, counts[part.name], part.rows.fingerprint, part.transforms, *([part.order] if part.order else []))
-        for part in sorted(parts, key=lambda part: part.name)
-    ]
+    described = [_described(part, counts[part.name]) for part in sorted(parts, key=lambda part: part.name)]
     return cache.key(mixture.FORMAT, transforms.FORMAT, *described)
+
+
+def _described(part: Part, count: int) -> tuple[Any, ...]:
+    """All that the batches depend on; `count` of them in a cycle of the mixture."""
+    described = (part.name, count, part.rows.fingerprint, part.transforms)
+    return described if part.order is None else (*described, part.order)
 
 
 def train_batches(

@@ -105,10 +105,10 @@ def _cycle(mixture: Mixture, cycle: int) -> np.ndarray:
     """int64 [2, CYCLE]: the part and the row of each example of a cycle."""
     part_C, nth_C = _slots(mixture.counts, mixture.seed, cycle)
     row_C = np.empty_like(nth_C)
-    for part, (name, count, rows) in enumerate(zip(mixture.names, mixture.counts, mixture.orders, strict=True)):
+    for part, (name, count, epoch) in enumerate(zip(mixture.names, mixture.counts, mixture.orders, strict=True)):
         here = part_C == part
-        epochs, positions = np.divmod(cycle * count + nth_C[here], len(rows))
-        row_C[here] = rows.rows(positions, key=hashing.key("rows", mixture.seed, name), epochs=epochs)
+        epochs, positions = np.divmod(cycle * count + nth_C[here], len(epoch))
+        row_C[here] = epoch.rows(positions, key=hashing.key("rows", mixture.seed, name), epochs=epochs)
     return np.stack([part_C, row_C])
 
 

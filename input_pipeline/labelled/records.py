@@ -80,7 +80,7 @@ class ExampleRecords:
 class ParquetRecords:
     """Rows of Parquet files; `input_field` may be `a.b`, a part of a struct. Several labels are numbers.
 
-    A row is not read alone: a file is compressed in groups of rows, of a thousand pictures or more.
+    A row is not read alone: a file is compressed in groups of rows, of a hundred pictures or a thousand.
     """
 
     input_field: str
