@@ -181,6 +181,16 @@ def test_a_missing_file_is_stated(tmp_path, name):
 
 
 @pytest.mark.fast
+def test_texts_that_were_not_asked_for_are_not_missed(tmp_path):
+    folder = made_workdirs.write(tmp_path / "run")
+    kept = json.loads((folder / "config.json").read_text())
+    kept["config"]["sample"] = {"num_tokens": 0}
+    (folder / "config.json").write_text(json.dumps(kept))
+    (folder / "samples.jsonl").unlink()
+    assert "is not there" not in page_of(folder).text
+
+
+@pytest.mark.fast
 def test_an_empty_folder_has_a_page(tmp_path):
     shown = page_of(tmp_path)
     assert "nothing was measured yet" in shown.text
@@ -318,6 +328,7 @@ def test_a_drawn_line_goes_through_its_points():
 )
 def test_axes_that_span_two_decades_are_logarithmic(values, is_log):
     assert chart.axis(values).is_log == is_log
+    assert not chart.axis(values, from_zero=True).is_log or min(values) < 0
 
 
 @pytest.mark.fast

@@ -13,7 +13,7 @@ from train.reports.curves import INK, Curve, Panel
 from train.reports.markup import Markup, element, embedded, join
 
 SIZE = 1000  # the side of the square that stretches over the plot
-LOG_SPAN = 100  # an axis whose values span so much, and are positive, is logarithmic
+LOG_SPAN = 100  # an axis whose values span so much, and are positive, is logarithmic, unless it begins at 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,11 +36,11 @@ class Axis:
 def axis(values: Sequence[float], *, margin: float = 0.0, from_zero: bool = False) -> Axis:
     """An axis that holds all values, with a margin as a share of its length. Values are finite, and one at least."""
     low, high = min(values), max(values)
+    if from_zero and low >= 0:
+        return Axis(low=0.0, high=high * (1 + margin) or 1.0, is_log=False)
     if low > 0 and high >= LOG_SPAN * low:
         room = (high / low) ** margin
         return Axis(low=low / room, high=high * room, is_log=True)
-    if from_zero and low >= 0:
-        return Axis(low=0.0, high=high * (1 + margin) or 1.0, is_log=False)
     room = (high - low) * margin
     if high - low <= 1e-12 * max(abs(high), abs(low)):
         room = abs(high) * 0.5 or 1.0

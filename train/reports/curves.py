@@ -48,7 +48,7 @@ class Panel:
     unit: str = ""
     curves: Sequence[Curve]
     show: Callable[[float], str] = numbers.number  # a value of it in words
-    from_zero: bool = False  # the axis of values begins there
+    from_zero: bool = False  # the axis of values begins there, and is not logarithmic
     across: str = "step"  # what the other axis counts
     range_x: tuple[float, float] | None = None  # of an axis whose ends do not follow from the points
     range_y: tuple[float, float] | None = None
@@ -88,7 +88,8 @@ def _metric(key: str) -> str:
 
 
 def _panel(run: Workdir, metric: str, keys: list[str], colours: dict[str, int]) -> Panel:
-    title, unit, show, from_zero = NAMED.get(metric, (metric.replace("_", " ").capitalize(), "", numbers.number, False))
+    title = TITLES.get(metric, metric.replace("_", " ").capitalize())
+    title, unit, show, from_zero = NAMED.get(metric, (title, "", numbers.number, False))
     curves = [curve for key in keys for curve in _curves(run, key, colours[key.partition("/")[0]])]
     return Panel(title=title, unit=unit, show=show, from_zero=from_zero, curves=curves)
 
@@ -135,11 +136,20 @@ def _value(point: tuple[float, float]) -> float:
 
 # What training measures: title, unit, how a value is written, whether its axis begins at 0.
 NAMED: dict[str, tuple[str, str, Callable[[float], str], bool]] = {
-    "learning_rate": ("Learning rate", "", numbers.number, False),
+    "learning_rate": ("Learning rate", "", numbers.number, True),
     "grad_norm": ("Gradient norm", "before clipping", numbers.number, False),
     "tokens_per_s": ("Throughput", "tokens a second", numbers.count, True),
     "examples_per_s": ("Throughput", "examples a second", numbers.count, True),
     "data_wait_fraction": ("Waiting for data", "share of the step", numbers.percent, True),
     "model_flops_per_s": ("Model FLOP/s", "all devices", numbers.count, True),
     "mfu": ("Model FLOP utilisation", "of the chips' peak", numbers.percent, True),
+}
+# Titles of metrics with short names.
+TITLES = {
+    "nll": "Negative log-likelihood",
+    "auc": "Area under the ROC curve",
+    "brier": "Brier score",
+    "mae": "Mean absolute error",
+    "mse": "Mean squared error",
+    "r2": "R²",
 }

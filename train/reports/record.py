@@ -97,7 +97,7 @@ def read(path: str) -> Record:
     )
     return Record(
         run=run,
-        samples=read_one("samples.jsonl", lambda: _objects(folder / "samples.jsonl"), []),
+        samples=_samples(folder, run.config, read_one),
         log=read_one("run.log", lambda: _entries((folder / "run.log").read_text(errors="replace")), []),
         findings=_findings(folder, read_one),
         operations=_operations(folder, read_one),
@@ -107,6 +107,13 @@ def read(path: str) -> Record:
         absent=absent,
         written=_last_written(folder),
     )
+
+
+def _samples(folder: Path, config: Mapping[str, Any], read_one: Callable[..., Any]) -> list[dict[str, Any]]:
+    """A run that is asked for no text writes none, so that none is nothing to report."""
+    file = folder / "samples.jsonl"
+    is_owed = config.get("sample", {}).get("num_tokens") != 0
+    return read_one(file.name, lambda: _objects(file), []) if is_owed or file.exists() else []
 
 
 def _operations(folder: Path, read_one: Callable[..., Any]) -> Mapping[str, Any]:
