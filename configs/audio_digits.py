@@ -4,8 +4,8 @@ python -m train --config=configs/audio_digits.py --workdir=runs/audio_digits --c
 python -m train --config=configs/audio_digits.py:george --workdir=runs/george (another speaker left out)
 python -m train --config=configs/audio_digits.py:random --workdir=runs/random (a split that leaks speakers)
 
-Measured with seeds 0, 1, 2, 3 minutes on one core each, test/accuracy: theo .950 .954 .956, yweweler .840 .856 .854,
-george .836 .874 .842, nicolas .840 .810 .814, jackson .804 .780 .784; at random .994 .994 .994.
+Measured with seeds 0, 1, 2, 3 to 4 minutes on one core each, test/accuracy: theo .950 .954 .956, yweweler .840 .856
+.854, george .836 .874 .842, nicolas .840 .810 .814, jackson .804 .780 .784; at random .994 .994 .994.
 
 The clips are the Free Spoken Digit Dataset's, {digit}_{speaker}_{number}.wav; `make run-audio` finds or fetches them.
 """

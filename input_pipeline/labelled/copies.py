@@ -1,8 +1,6 @@
 """Inputs copied out of files that give no record alone: end to end in a file of the cache, mapped into memory."""
 
-import bisect
 import functools
-import itertools
 import pathlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,21 +23,17 @@ class Copies:
 
     def read(self, indices_B: np.ndarray) -> list[bytes]:
         """Inputs by number."""
-        return [self._read(i) for i in indices_B.tolist()]
-
-    def _read(self, i: int) -> bytes:
-        file = bisect.bisect_right(self._ends, i)
-        row = i - (self._ends[file - 1] if file else 0)
-        start, end = self._edges[file][row : row + 2].tolist()
-        return self._mapped[file][start:end].tobytes()
+        file_B, start_B, end_B = self._places[:, indices_B].tolist()
+        return [
+            self._mapped[file][start:end].tobytes() for file, start, end in zip(file_B, start_B, end_B, strict=True)
+        ]
 
     @functools.cached_property
-    def _ends(self) -> Sequence[int]:
-        return list(itertools.accumulate(map(len, self.sizes)))
-
-    @functools.cached_property
-    def _edges(self) -> Sequence[np.ndarray]:
-        return [np.cumsum([0, *sizes]) for sizes in self.sizes]
+    def _places(self) -> np.ndarray:
+        """int64 [3, inputs]: the number of the file, and where in it an input begins and ends."""
+        files = np.repeat(np.arange(len(self.sizes)), [len(sizes) for sizes in self.sizes])
+        ends = np.concatenate([np.cumsum(sizes, dtype=np.int64) for sizes in self.sizes])
+        return np.stack([files, ends - np.concatenate(self.sizes).astype(np.int64), ends])
 
     @functools.cached_property
     def _mapped(self) -> Sequence[np.ndarray]:

@@ -76,8 +76,8 @@ class Feed:
 
     @property
     def epoch_examples(self) -> int:
-        """Training rows of all parts together: so many examples are an epoch, of a mixture too."""
-        return sum(map(len, self.rows["train"].values()))
+        """One epoch of each part, together: so many examples are an epoch, of a mixture too."""
+        return sum(len(part.epoch) for part in self.training)
 
     @cached_property
     def mixture(self) -> Mixture:

@@ -34,15 +34,11 @@ class LabelledFeed(Feed):
 
     @cached_property
     def training(self) -> tuple[Part, ...]:
-        rows, operations = self.rows["train"][""], self.run.data.operations("transforms", **self.given).rows
-        if self.run.data.rows_per_class == 1:
-            return (Part("", rows, transforms=operations),)
-        together = Together(self.examples.labels[rows.members], self.run.data.rows_per_class)
+        data, rows = self.run.data, self.rows["train"][""]
+        operations = data.operations("transforms", **self.given).rows
+        classes_N = self.examples.labels[rows.members]
+        together = Together(classes_N, data.rows_per_class) if data.rows_per_class > 1 else None
         return (Part("", rows, transforms=operations, order=together),)
-
-    @property
-    def epoch_examples(self) -> int:
-        return len(self.training[0].epoch)
 
     def eval_transforms(self, evaluation: spec.Evaluation) -> tuple[Transform, ...]:
         return self.run.data.operations("eval_transforms", instead=evaluation.transforms, **self.given).rows

@@ -19,11 +19,11 @@ class Triplet:
 
     Triplets are mined among all rows of the global batch, so that batch may not be cut in pieces, and it should hold
     several rows of each of its classes, which `data.rows_per_class` sees to where there are many classes; how they are
-    mined is told in `train/triplet.py`. Hermans et al. train with
-    mining="batch_hard", soft_margin=True, margin=0.0 and unit_length=False; FaceNet with mining="semi_hard",
-    squared=True and a margin of 0.2. Evaluations mine within each of their batches, and look
-    for each row's nearest neighbours in their whole split. `active` is the share of triplets
-    that miss the margin: near 0 there is nothing left to learn, and a loss that stays at the margin is a collapse.
+    mined is told in `train/triplet.py`. Hermans et al. train with mining="batch_hard", soft_margin=True, margin=0.0
+    and unit_length=False; FaceNet with mining="semi_hard", squared=True and a margin of 0.2. Evaluations mine within
+    each of their batches, and look for each row's nearest neighbours in their whole split. `active` is the share of
+    triplets that miss the margin: near 0 there is nothing left to learn, and a loss that stays at the margin is a
+    collapse.
     """
 
     reads: ClassVar[str] = "examples"
